@@ -1,0 +1,87 @@
+# Everything here needs Python 3.11 or newer (with venv), make and git; the rest is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+AIRFLOWS := 2.11 3.0 3.1 3.2 3.3
+CONSTRAINTS := constraints/airflow-3.3.txt
+# More arguments for what a target runs: make test ARGS="-k client -x"
+ARGS :=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# Nothing here may touch the Airflow, or use the connections, of whoever calls make.
+unexport $(filter AIRFLOW% _AIRFLOW%,$(.VARIABLES)) PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(VENV)/.installed ## Export three sandbox plans with a real Airflow into ./lake and show what landed
+	@$(PY) -m dev.demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: airflow
+airflow: $(VENV)/.installed ## Look around: Airflow's UI on localhost with sandbox, connection and example DAGs, until Ctrl-C
+	@$(PY) -m dev.playground $(ARGS)
+
+.PHONY: e2e
+e2e: $(VENV)/.installed ## Run the end-to-end tests: a whole Airflow, its processes stopped and started
+	@$(PY) -m pytest -m e2e $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed ## Check style, formatting and types
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+
+.PHONY: format
+format: $(VENV)/.installed ## Format the code and repair what ruff can
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+.PHONY: bench
+bench: $(VENV)/.installed ## Measure against the peers (minutes; see benchmarks/)
+	@$(PY) benchmarks/run.py $(ARGS)
+
+.PHONY: matrix
+matrix: $(AIRFLOWS:%=smoke-%) ## Run the smoke test on every supported Airflow (make smoke-2.11 for one)
+
+.PHONY: $(AIRFLOWS:%=smoke-%)
+$(AIRFLOWS:%=smoke-%): smoke-%: $(VENV)-%/.installed
+	@echo "Airflow $*"
+	@$(VENV)-$*/bin/python -m pytest tests/airflow $(ARGS)
+
+.PHONY: constraints
+constraints: $(UV) ## Resolve the tested sets of packages anew (ARGS=3.2 for one)
+	@$(PY) -m dev.constraints $(ARGS)
+
+.PHONY: clean
+clean: ## Remove all that was made here: environments, lake, caches
+	rm -rf $(VENV) $(VENV)-* .airflow lake build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environments. Each is made once, and again when what it holds has changed.
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) uv
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(UV)
+	@echo "Installing Airflow 3.3 and what the tests need into $(VENV)"
+	@$(UV) pip install --quiet --python $(PY) --constraint $(CONSTRAINTS) --editable '.[s3,sandbox]' --group test --group lint
+	@touch $@
+
+$(VENV)-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
+	@echo "Installing Airflow $* into $(VENV)-$*"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
+	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --requirements constraints/airflow-$*.txt --editable '.[s3,sandbox]' --group smoke
+	@touch $@

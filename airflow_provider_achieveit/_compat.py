@@ -1,0 +1,74 @@
+"""What moved between Airflow 2.11 and 3.3: the only module that knows.
+
+Airflow's own `common.compat.sdk` is newer than the constraints of Airflow 3.0, so it can't be asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Asset, AssetAlias, BaseHook, BaseOperator, BaseSensorOperator, Context, ObjectStoragePath
+    from airflow.sdk.bases.sensor import PokeReturnValue
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+    from airflow.triggers.base import BaseEventTrigger
+else:
+    try:  # 3.0
+        from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator, Context, ObjectStoragePath
+        from airflow.sdk.bases.sensor import PokeReturnValue
+    except ImportError:
+        from airflow.datasets import Dataset as Asset
+        from airflow.datasets import DatasetAlias as AssetAlias
+        from airflow.io.path import ObjectStoragePath
+        from airflow.models import BaseOperator
+        from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+        from airflow.utils.context import Context
+    try:  # 3.0
+        from airflow.triggers.base import BaseEventTrigger
+    except ImportError:
+        from airflow.triggers.base import BaseTrigger as BaseEventTrigger
+    try:  # 3.1
+        from airflow.sdk import BaseHook
+    except ImportError:
+        from airflow.hooks.base import BaseHook
+    try:  # 3.2
+        from airflow.sdk.configuration import conf
+        from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+    except ImportError:
+        from airflow.configuration import conf
+        from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+    try:  # 3.3
+        from airflow.sdk import RetryDecision, RetryPolicy
+    except ImportError:
+        RetryDecision, RetryPolicy = None, object
+
+__all__ = [
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowSkipException",
+    "Asset",
+    "AssetAlias",
+    "BaseEventTrigger",
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "Context",
+    "ObjectStoragePath",
+    "PokeReturnValue",
+    "RetryDecision",
+    "RetryPolicy",
+    "alias_extra",
+    "conf",
+]
+
+
+def alias_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an asset alias's event can carry: Airflow 2 hashes the values, so nested ones go as JSON text."""
+    if Asset.__name__ != "Dataset":
+        return dict(extra)
+    return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in extra.items()}

@@ -1,0 +1,57 @@
+"""From a destination URI and a connection id to a store: the only module that touches `ObjectStoragePath`."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from airflow_provider_achieveit._compat import Asset, ObjectStoragePath
+from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.lake.store import Store
+
+_PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "s3a": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google",
+    "gcs": "apache-airflow-providers-google",
+    "abfs": "apache-airflow-providers-microsoft-azure and adlfs",
+    "abfss": "apache-airflow-providers-microsoft-azure and adlfs",
+    "adl": "apache-airflow-providers-microsoft-azure and adlfs",
+}
+
+
+def open_store(destination: str, conn_id: str | None) -> Store:
+    """Return the store of a destination.
+
+    The path is built here and not kept: copies of an `ObjectStoragePath` drop its connection.
+
+    Args:
+        destination: URI of any filesystem that Airflow knows.
+        conn_id: The Airflow connection of the store; None for the store's own default credentials.
+
+    Raises:
+        AchieveItConfigError: The destination is empty, or nothing here can write to it.
+    """
+    if not isinstance(destination, str) or not destination.strip():
+        raise failure("bad_input", f"destination {destination!r} is empty")
+    protocol, bucket = urlsplit(destination)[:2]
+    if protocol not in ("", "file") and not bucket.rpartition("@")[2]:
+        raise failure("bad_input", f"destination {destination!r} names no bucket")
+    try:
+        # Before Airflow 3.2, conn_id=None hides a connection that the URI itself names (s3://conn@bucket/…).
+        path = ObjectStoragePath(destination, **({} if conn_id is None else {"conn_id": conn_id}))
+        fs, root = path.fs, path.path
+    except Exception as error:  # Airflow and each store raise classes of their own for this
+        hint = f": install {_PACKAGES[protocol]}" if protocol in _PACKAGES else ""
+        known = ", ".join(["file", *sorted(_PACKAGES)])
+        what = (
+            f"destination {destination!r} can't be opened with connection {conn_id!r}{hint} "
+            f"({type(error).__name__}: {error}; known protocols are {known})"
+        )
+        raise failure("bad_input", what) from error
+    return Store(fs, root)
+
+
+def plan_asset(store: Store, plan_id: str) -> Asset:
+    """Return the asset of a landed plan: its URI is where the plan's snapshots lie, its name is the same."""
+    uri = store.uri(f"plan_items/plan={plan_id}")
+    return Asset(uri)

@@ -1,0 +1,261 @@
+"""The client: pages of one plan, patiently, and the plan's version."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.retry import Pacer, backoff, parse_retry_after
+from airflow_provider_achieveit.api.settings import ClientSettings, check_api_key, check_plan_id, check_sort
+from airflow_provider_achieveit.api.transport import Reply, Transport
+from airflow_provider_achieveit.api.version import PlanVersion, parse_timestamp
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A slice of a plan: `take` items after the first `skip`."""
+
+    skip: int
+    take: int
+
+
+class AchieveItClient:
+    """Authenticated, paged, patient requests to `GET /exports/plans/<planId>`; usable from many threads.
+
+    Args:
+        api_key: The key, sent as `Authorization: API-KEY <key>` to the settings' host and nowhere else.
+        settings: Host, page size, timeouts and so on.
+
+    Raises:
+        AchieveItConfigError: The key can't be one.
+    """
+
+    def __init__(self, api_key: str, settings: ClientSettings | None = None) -> None:
+        self.settings = settings or ClientSettings()
+        self._transport = Transport(check_api_key(api_key), self.settings)
+        self._pacer = Pacer()
+        self._slots = threading.BoundedSemaphore(self.settings.max_concurrency)
+
+    def __repr__(self) -> str:
+        return f"AchieveItClient({self.settings.base_url})"
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests were sent so far, tries included."""
+        return self._transport.sent
+
+    def close(self) -> None:
+        """End waits and requests under way; the client can't be used afterwards."""
+        self._pacer.close()
+        self._transport.close()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep between two attempts, unless the client is closed meanwhile."""
+        self._pacer.sleep(seconds)
+
+    def get_plan_items(
+        self, plan_id: str, *, sort_key: str = "sequenceId", sort_direction: str = "asc"
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over the items of a plan as the API spells them, page by page, lazily.
+
+        Nothing is proven about the whole: people may edit the plan between two pages. `lake` has what proves it.
+
+        Args:
+            plan_id: Id of the plan.
+            sort_key: One of the 22 documented sort keys.
+            sort_direction: `asc` or `desc`.
+
+        Raises:
+            AchieveItConfigError: A bad argument, before any request.
+            AchieveItError: As in `errors.DECISIONS`.
+        """
+        check_plan_id(plan_id)
+        check_sort(sort_key, sort_direction)
+        return self._iterate(plan_id, sort_key, sort_direction)
+
+    def _iterate(self, plan_id: str, sort_key: str, sort_direction: str) -> Iterator[dict[str, Any]]:
+        skip = 0
+        while True:
+            window = Window(skip, self.settings.page_size)
+            items, total = self.fetch(plan_id, window, _decode, sort_key=sort_key, sort_direction=sort_direction)
+            yield from items
+            skip += len(items)  # and not `take`: the server may allow less
+            if skip >= total:
+                return
+            if not items:
+                raise failure("shape", f"an empty page after {skip} of {total} items", plan_id=plan_id)
+
+    def get_plan_version(self, plan_id: str) -> PlanVersion:
+        """Ask for the plan's version with one tiny request.
+
+        Raises:
+            AchieveItError: As in `errors.DECISIONS`.
+        """
+        items, total = self.fetch(plan_id, Window(0, 1), _decode, sort_key="lastUpdated", sort_direction="desc")
+        if total == 0:
+            return PlanVersion(0, None)
+        if not items:
+            raise failure("shape", f"no item although totalCount is {total}", plan_id=plan_id)
+        text, item_id, name = (items[0].get(key) for key in ("lastUpdated", "id", "name"))
+        try:
+            newest = parse_timestamp(text)  # type: ignore[arg-type]  # the API's word, checked by parsing it
+        except (TypeError, ValueError):
+            shown = self._transport.redacted(repr(text))
+            log.warning("Plan %s: the newest lastUpdated, %s, is no date: only totalCount is compared", plan_id, shown)
+            newest = None
+        return PlanVersion(total, newest, item_id if isinstance(item_id, str) else None, str(name))
+
+    def fetch(
+        self,
+        plan_id: str,
+        window: Window,
+        decode: Callable[[bytes], T],
+        *,
+        sort_key: str = "sequenceId",
+        sort_direction: str = "asc",
+    ) -> T:
+        """Request one window until it can be decoded or the time budget is over.
+
+        Takes at most `max_retry_seconds + connect_timeout + read_timeout` seconds, and a pause that another request of
+        this client was asked for, which is no longer than `max_retry_seconds` either.
+
+        Args:
+            plan_id: Id of the plan.
+            window: Which items.
+            decode: Turns the body into the result; raises `malformed_body` for one that is worth another try.
+            sort_key: As documented.
+            sort_direction: As documented.
+
+        Raises:
+            AchieveItError: As in `errors.DECISIONS`.
+        """
+        path = f"/exports/plans/{check_plan_id(plan_id)}"
+        params: dict[str, str | int] = {
+            "skip": window.skip,
+            "take": window.take,
+            "sortKey": sort_key,
+            "sortDirection": sort_direction,
+        }
+        self._pacer.wait()
+        deadline = time.monotonic() + self.settings.max_retry_seconds
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return decode(_accepted(self._send(path, params, deadline)))
+            except AchieveItError as error:
+                problem = error.about(plan_id)
+                # What it came of can hold the body, in which a server could echo the key.
+                problem.__cause__ = problem.__context__ = None
+            self._wait_or_raise(problem, tries, deadline)
+
+    def _send(self, path: str, params: dict[str, str | int], deadline: float) -> Reply:
+        with self._slots:
+            # In this order: who has waited for a slot must not send into a pause.
+            self._pacer.wait()
+            # The last try may start just before the deadline: it still gets one read timeout.
+            time_limit = max(deadline - time.monotonic(), self.settings.read_timeout)
+            reply = self._transport.get(path, params, time_limit)
+            asked = parse_retry_after(reply.headers.get("Retry-After"))
+            if reply.status != 200 and asked is not None and time.monotonic() + asked <= deadline:
+                self._pacer.pause(asked)  # before the slot is free: who gets it next must not send into the pause
+            return reply
+
+    def _wait_or_raise(self, problem: AchieveItError, tries: int, deadline: float) -> None:
+        """Sleep until the next try, or raise the problem if there is to be none."""
+        if not problem.decision.retried_in_call:
+            raise problem
+        delay = max(problem.retry_after or 0.0, backoff(tries))
+        if time.monotonic() + delay > deadline:
+            budget = f"max_retry_seconds={self.settings.max_retry_seconds:g}"
+            problem.args = (f"{problem} (Given up at try {tries}: {budget}.)",)
+            raise problem
+        log.warning("%s Trying again in %.1f s.", problem, delay)
+        if problem.status == 429 or problem.retry_after is not None:
+            self._pacer.pause(delay)
+        else:
+            self._pacer.sleep(delay)
+
+    def fetch_all(self, plan_id: str, windows: Iterable[Window], decode: Callable[[bytes], T]) -> Generator[T]:
+        """Fetch windows concurrently, and yield their results in order.
+
+        At most `max_concurrency` results are under way or waiting, so memory does not grow with the plan. `decode` runs
+        in the threads that fetch.
+        """
+        ahead = self.settings.max_concurrency
+        waiting: deque[Future[T]] = deque()
+        with ThreadPoolExecutor(ahead, thread_name_prefix="achieveit") as pool:
+            try:
+                for window in windows:
+                    if len(waiting) == ahead:
+                        yield waiting.popleft().result()
+                    waiting.append(pool.submit(self.fetch, plan_id, window, decode))
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+
+_SITUATIONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
+_SITUATIONS_BY_CLASS = {3: "redirect", 4: "refused", 5: "server_error"}
+
+
+def _accepted(reply: Reply) -> bytes:
+    """Return the body of a 200; that of any other status is never shown, since a server could echo the key in it."""
+    status = reply.status
+    if status == 200:
+        return reply.body
+    retry_after = parse_retry_after(reply.headers.get("Retry-After"))
+    what = f"AchieveIt answered {status}"
+    if retry_after is not None:
+        what += f" and asks to wait {retry_after:.0f} s"
+    situation = _SITUATIONS.get(status) or _SITUATIONS_BY_CLASS.get(status // 100, "shape")
+    raise failure(situation, what, status=status, retry_after=retry_after)
+
+
+def malformed_body(body: bytes) -> AchieveItError:
+    """Return the error for a body that is not JSON, or was cut short: the request is sent again."""
+    return failure("malformed", f"the body ({len(body)} bytes) is not JSON", status=200)
+
+
+def wrong_shape(problem: str) -> AchieveItError:
+    """Return the error for a body that is JSON, but not this API's."""
+    return failure("shape", f"the answer is not a page of plan items: {problem}", status=200)
+
+
+def _decode(body: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Turn a body into Python objects: the items, and totalCount."""
+    try:
+        # One odd value must not keep a plan from being read: bytes that are no UTF-8 become lone surrogates, and
+        # integers of thousands of digits, which Python's int refuses, become decimals.
+        page = json.loads(body.decode("utf-8-sig", "surrogateescape"), parse_int=_integer)
+    except RecursionError:
+        raise wrong_shape("it is nested too deeply") from None
+    except ValueError:
+        # Not `from` that error: it holds the body, in which a server could echo the key.
+        raise malformed_body(body) from None
+    if not isinstance(page, dict):
+        raise wrong_shape(f"a JSON {type(page).__name__} instead of an object")
+    items, total = page.get("items"), page.get("totalCount")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise wrong_shape("items is not a list of objects")
+    if type(total) is not int or total < 0:
+        raise wrong_shape("totalCount is not a number of items")
+    return items, total
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= 4000 else Decimal(digits)

@@ -1,0 +1,1 @@
+"""AchieveIt hooks for Airflow."""

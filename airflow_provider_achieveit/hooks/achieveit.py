@@ -1,0 +1,198 @@
+"""The AchieveIt hook: an Airflow connection turned into a client."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_achieveit._compat import AirflowException, BaseHook
+from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItError, AchieveItNotFoundError, failure
+from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.api.version import PlanVersion
+
+#: Asked for by the connection test where the connection names no plan. Nobody's plan has this id.
+_NO_PLAN = "00000000-0000-0000-0000-000000000000"
+
+
+class AchieveItHook(BaseHook):
+    """Reads the items of AchieveIt plans through an Airflow connection of type `achieveit`.
+
+    Args:
+        achieveit_conn_id: Id of the connection: its password is the API key, its host the base URL.
+    """
+
+    conn_name_attr = "achieveit_conn_id"
+    default_conn_name = "achieveit_default"
+    conn_type = "achieveit"
+    hook_name = "AchieveIt"
+
+    def __init__(self, achieveit_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.achieveit_conn_id = achieveit_conn_id
+
+    def get_conn(self) -> AchieveItClient:
+        """Return the API client of the connection, which works without Airflow from then on.
+
+        Raises:
+            AchieveItConfigError: There is no such connection, or a field of it can't be used.
+        """
+        return self._client
+
+    @cached_property
+    def _client(self) -> AchieveItClient:
+        from airflow_provider_achieveit.api.client import AchieveItClient
+
+        return AchieveItClient(*self.client_arguments())
+
+    def client_arguments(self) -> tuple[str, ClientSettings]:
+        """Return what the connection says: the API key and the settings. Equal ones can share a client.
+
+        Raises:
+            AchieveItConfigError: There is no such connection, or a field of it can't be used.
+        """
+        connection = self._connection()
+        return connection.password, client_settings(connection)
+
+    def _connection(self) -> Any:
+        try:
+            return self.get_connection(self.achieveit_conn_id)
+        except AirflowException as error:
+            what = f"The Airflow connection {self.achieveit_conn_id!r} can't be used ({error})"
+            raise failure("bad_input", what) from error
+
+    def get_plan_items(
+        self, plan_id: str, *, sort_key: str = "sequenceId", sort_direction: str = "asc"
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate lazily over the items of a plan, as the API spells them.
+
+        People may edit the plan between two pages; `get_plan_table` proves that they did not.
+
+        Args:
+            plan_id: Id of the plan.
+            sort_key: One of the 22 documented sort keys.
+            sort_direction: `asc` or `desc`.
+
+        Raises:
+            AchieveItConfigError: A bad argument, before any request.
+            AchieveItError: As in `api.errors.DECISIONS`.
+        """
+        return self.get_conn().get_plan_items(plan_id, sort_key=sort_key, sort_direction=sort_direction)
+
+    def get_plan_version(self, plan_id: str) -> PlanVersion:
+        """Ask for the number of items and the newest update, with one tiny request.
+
+        Raises:
+            AchieveItError: As in `api.errors.DECISIONS`.
+        """
+        return self.get_conn().get_plan_version(plan_id)
+
+    def get_plan_table(self, plan_id: str) -> pa.Table:
+        """Return a plan as a typed, consistent Arrow table with the columns of `plan_items`.
+
+        Raises:
+            AchieveItInconsistentError: The plan changed during every attempt to read it.
+            AchieveItError: As in `api.errors.DECISIONS`.
+        """
+        from airflow_provider_achieveit.lake.snapshot import read_table
+
+        return read_table(self.get_conn(), check_plan_id(plan_id))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one read-only request, and say how much it could verify.
+
+        Returns:
+            Whether the connection works as far as that can be told, and a sentence.
+        """
+        from airflow_provider_achieveit.api.client import AchieveItClient
+
+        try:
+            connection = self._connection()
+            settings = replace(client_settings(connection), max_retry_seconds=0)
+            plan_id = _extras(connection).get("test_plan_id")
+            client = AchieveItClient(connection.password, settings)
+        except AchieveItError as error:
+            return False, str(error)
+        try:
+            version = client.get_plan_version(plan_id or _NO_PLAN)
+        except (AchieveItAuthError, AchieveItNotFoundError) as error:
+            if plan_id or error.status == 401:
+                return False, str(error)
+            return True, (
+                f"{settings.base_url} answers ({error.status} for a plan that does not exist). Whether the key is "
+                "valid can't be told without a plan: set the extra test_plan_id to one that its user can view."
+            )
+        except AchieveItError as error:
+            return False, str(error)
+        finally:
+            client.close()
+        return True, f"The key's user sees {version.total_count} items of plan {plan_id or _NO_PLAN}."
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the connection form's changes to the standard fields, for Airflow 2.11 to 3.1."""
+        from airflow_provider_achieveit.get_provider_info import UI_FIELD_BEHAVIOUR
+
+        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the connection form's own fields, for Airflow 2.11 to 3.1."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from wtforms import StringField
+
+        from airflow_provider_achieveit.get_provider_info import conn_fields
+
+        # Text for numbers as well: a form's number field does not take an empty value.
+        return {
+            name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
+            for name, field in conn_fields().items()
+        }
+
+
+def client_settings(connection: Any) -> ClientSettings:
+    """Read the client's settings from a connection.
+
+    Raises:
+        AchieveItConfigError: A field can't be used.
+    """
+    extras = _extras(connection)
+    names = [field.name for field in fields(ClientSettings) if field.name in extras]
+    return ClientSettings(base_url=_base_url(connection), **{name: extras[name] for name in names})
+
+
+def _extras(connection: Any) -> dict[str, Any]:
+    """Read the extras. Airflow's own `extra_dejson` is empty when they can't be read, and defaults would be used."""
+    try:
+        extras = json.loads(connection.extra or "{}")
+    except ValueError:
+        extras = None
+    if not isinstance(extras, dict):
+        raise failure("bad_input", f"The extra of the Airflow connection {connection.conn_id!r} is no JSON object")
+    return extras
+
+
+def _base_url(connection: Any) -> str:
+    """Put the address together from host, schema (as Airflow calls a scheme) and port, whichever are set."""
+    host = connection.host or DEFAULT_BASE_URL
+    if "://" not in host:
+        if host.count(":") > 1 and not host.startswith("["):
+            host = f"[{host}]"  # an IPv6 address as Airflow takes it out of a connection's URI
+        host = f"{connection.schema or 'https'}://{host}"
+    if connection.port:
+        parts = urlsplit(host)
+        try:
+            if parts.port is None:
+                host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
+        except ValueError:
+            pass  # a malformed port: the check of the whole address names it
+    return host

@@ -1,0 +1,152 @@
+"""Does a plan differ from what was known of it? One answer for the sensor, the trigger and whoever else asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_achieveit.api.errors import AchieveItInconsistentError, AchieveItStoreError
+from airflow_provider_achieveit.api.version import PlanVersion
+from airflow_provider_achieveit.lake.manifest import read_latest
+from airflow_provider_achieveit.lake.options import Detect
+from airflow_provider_achieveit.lake.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_achieveit.api.client import AchieveItClient
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a look at a plan, at the lake or at a watermark saw.
+
+    Attributes:
+        version: The plan version.
+        content_hash: SHA-256 of the Parquet file that an export would write; None where it was not looked at.
+    """
+
+    version: PlanVersion
+    content_hash: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sight as a watermark."""
+        return {**self.version.to_json(), "content_hash": self.content_hash}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Sight:
+        """Read a watermark back.
+
+        Raises:
+            ValueError: It is none.
+        """
+        version = PlanVersion.from_json(value)
+        content_hash = value.get("content_hash")
+        if not isinstance(content_hash, str | None):
+            raise ValueError(f"{value!r} is no watermark")  # noqa: TRY004  # a stored value, not an argument
+        return cls(version, content_hash)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a plan, for people and for events.
+
+    Attributes:
+        plan_id: The plan.
+        previous: The version that was known before; None if none was.
+        current: The version now.
+        reason: What changed, in words.
+    """
+
+    plan_id: str
+    previous: PlanVersion | None
+    current: PlanVersion
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the change as the sensor returns it and the trigger sends it."""
+        return {
+            "plan_id": self.plan_id,
+            "previous": None if self.previous is None else self.previous.to_json(),
+            "current": self.current.to_json(),
+            "reason": self.reason,
+        }
+
+
+def look(client: AchieveItClient, plan_id: str, detect: Detect) -> Sight:
+    """Look at a plan: one request, or with `content` a whole snapshot, encoded as an export would.
+
+    Raises:
+        AchieveItError: As in `api.errors.DECISIONS`.
+    """
+    if detect == "content":
+        from airflow_provider_achieveit.lake.snapshot import take_snapshot
+        from airflow_provider_achieveit.lake.spool import sha256, spool
+
+        try:
+            with spool() as directory:
+                taken = take_snapshot(client, plan_id, directory)
+                return Sight(taken.version, sha256(taken.path))
+        except AchieveItInconsistentError:
+            pass  # it is being edited right now, which its version shows
+    return Sight(client.get_plan_version(plan_id))
+
+
+def change_from(previous: Sight, current: Sight, plan_id: str) -> Change | None:
+    """Return what changed between two looks at a plan; None if nothing did."""
+    if previous.version != current.version:
+        reason = _difference(previous.version, current.version)
+    elif current.content_hash is not None and previous.content_hash != current.content_hash:
+        # Also where the hash before is not known, as after a look at a plan that was being edited: rather one change
+        # too many than one that nobody hears of.
+        reason = "content differs"
+    else:
+        return None
+    return Change(plan_id, previous.version, current.version, reason)
+
+
+def change_from_landed(store: Store, current: Sight, plan_id: str) -> Change | None:
+    """Return what changed since the latest snapshot in a store; None if nothing did.
+
+    Raises:
+        AchieveItStoreError: The store refused.
+    """
+    try:
+        latest = read_latest(store, plan_id)
+    except AchieveItStoreError as error:
+        if error.situation != "manifest":
+            raise
+        return Change(plan_id, None, current.version, "the latest manifest is unreadable: an export replaces it")
+    if latest is None:
+        return Change(plan_id, None, current.version, "nothing has landed yet")
+    previous = Sight(PlanVersion.from_json(latest["version"]), latest.get("content_hash"))
+    if not latest["consistent"]:
+        return Change(plan_id, previous.version, current.version, "what has landed is not proven to be consistent")
+    return change_from(previous, current, plan_id)
+
+
+def change_since(moment: datetime, current: Sight, plan_id: str) -> Change | None:
+    """Return the newest update after a time; None if there is none. Deletions leave no time behind."""
+    newest = current.version.last_updated
+    if newest is None or newest <= moment:
+        return None
+    return Change(plan_id, None, current.version, _updated(current.version))
+
+
+def _difference(previous: PlanVersion, current: PlanVersion) -> str:
+    parts = []
+    more = current.total_count - previous.total_count
+    if more:
+        parts.append(f"{abs(more)} item{'' if abs(more) == 1 else 's'} {'more' if more > 0 else 'fewer'}")
+    before, now = previous.last_updated, current.last_updated
+    if before is not None and now is not None and now < before:
+        parts.append("the newest update is gone")
+    elif now != before:
+        parts.append(_updated(current))
+    return ", ".join(parts)
+
+
+def _updated(version: PlanVersion) -> str:
+    if version.last_updated is None:
+        return "no item has an update time any more"
+    name = version.item_name or version.item_id
+    return f'updated {version.last_updated:%Y-%m-%dT%H:%MZ}: "{name}"'

@@ -1,0 +1,184 @@
+"""One export: snapshot, guards, publish, manifest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_achieveit import __version__
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.settings import check_plan_id
+from airflow_provider_achieveit.api.version import PlanVersion, format_timestamp
+from airflow_provider_achieveit.lake import manifest as manifests
+from airflow_provider_achieveit.lake.manifest import Manifest
+from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
+from airflow_provider_achieveit.lake.snapshot import Snapshot, take_snapshot
+from airflow_provider_achieveit.lake.spool import sha256, spool
+from airflow_provider_achieveit.lake.store import Store
+
+log = logging.getLogger(__name__)
+
+TABLE = "plan_items"
+
+#: How often a snapshot is published when another export keeps overwriting it.
+_PUBLISHES = 3
+
+#: How many fields a message about drift names.
+_NAMED = 20
+
+
+def export_plan(
+    client: AchieveItClient,
+    store: Store,
+    plan_id: str,
+    *,
+    snapshot: str | None = None,
+    options: ExportOptions | None = None,
+    run: Mapping[str, Any] | None = None,
+) -> Manifest | None:
+    """Land a plan as Parquet, complete or not at all.
+
+    Args:
+        client: Client of the API.
+        store: Where to.
+        plan_id: Id of the plan.
+        snapshot: Label of the partition; None for the UTC date on which the export starts. The API has no history, so
+            a label of the past could pass off today's values as old ones.
+        options: What may be decided.
+        run: More keys for the manifest: who asked for the export.
+
+    Returns:
+        The manifest; None if the plan is unchanged and `if_unchanged` is `skip`.
+
+    Raises:
+        AchieveItError: As in `api.errors.DECISIONS`; nothing was published then.
+    """
+    options = options or ExportOptions()
+    check_plan_id(plan_id)
+    started = datetime.now(UTC)
+    label = manifests.check_label(f"{started:%Y-%m-%d}" if snapshot is None else snapshot)
+    store.check()
+    needs_latest = options.if_unchanged == "skip" or options.max_shrink is not None
+    latest = manifests.read_latest(store, plan_id) if needs_latest else None
+    sent_before = client.requests_sent
+    version = None
+    if options.if_unchanged == "skip":
+        version = client.get_plan_version(plan_id)
+        if _holds(store, latest, plan_id, version):
+            return None
+    with spool() as directory:
+        taken = take_snapshot(
+            client,
+            plan_id,
+            directory,
+            accept_inconsistent=options.on_inconsistent == "accept",
+            before=version,
+        )
+        _guard(taken, options, plan_id, latest)
+        key = manifests.table_key(TABLE, plan_id, label)
+        digest = sha256(taken.path)
+        manifest: Manifest = {
+            "plan_id": plan_id,
+            "plan_name": taken.plan_name,
+            "snapshot": label,
+            "rows": taken.rows,
+            "version": taken.version.to_json(),
+            "consistent": taken.consistent,
+            "content_hash": digest,
+            "schema_hash": SCHEMA_HASH,
+            "rescued_values": sum(taken.rescued.values()),
+            "files": [
+                {
+                    "table": TABLE,
+                    "path": store.uri(key),
+                    "rows": taken.rows,
+                    "bytes": taken.path.stat().st_size,
+                    "sha256": digest,
+                }
+            ],
+            "started_at": format_timestamp(started),
+            "finished_at": format_timestamp(datetime.now(UTC)),
+            "requests": client.requests_sent - sent_before,
+            "attempts": taken.attempts,
+            "provider_version": __version__,
+            **(run or {}),
+        }
+        _publish(store, manifest, [(taken.path, key)], directory)
+    return manifest
+
+
+def _holds(store: Store, latest: Manifest | None, plan_id: str, version: PlanVersion) -> bool:
+    """Whether the latest snapshot is of this version, and its files are there: a killed export may have torn them."""
+    if latest is None or manifests.landed_version(latest) != version:
+        return False
+    sizes = {manifests.table_key(file["table"], plan_id, latest["snapshot"]): file["bytes"] for file in latest["files"]}
+    return all(store.size(key) == size for key, size in sizes.items())
+
+
+def _guard(taken: Snapshot, options: ExportOptions, plan_id: str, latest: Manifest | None) -> None:
+    """Refuse a snapshot before it replaces a better one."""
+    if taken.rescued:
+        fields = _named(taken.rescued)
+        if options.on_drift == "fail":
+            raise failure("drift", f"values do not fit the schema: {fields}", plan_id=plan_id)
+        log.warning("Plan %s: values that do not fit the schema were kept in _rescued_data: %s", plan_id, fields)
+    if options.min_rows is not None and taken.rows < options.min_rows:
+        raise failure("guard", f"{taken.rows} rows are fewer than min_rows={options.min_rows}", plan_id=plan_id)
+    if options.max_shrink is not None and latest is not None:
+        gone = latest["rows"] - taken.rows
+        # The tolerance keeps 30 of 100 within 0.3, whatever binary fractions make of it.
+        if gone > latest["rows"] * options.max_shrink + 1e-9:
+            what = (
+                f"{gone} of the {latest['rows']} rows of snapshot {latest['snapshot']} are gone, "
+                f"more than max_shrink={options.max_shrink:g} allows"
+            )
+            raise failure("guard", what, plan_id=plan_id)
+
+
+def _named(rescued: dict[str, int]) -> str:
+    """Name the paths of rescued values, the most frequent ones: made-up keys can be many and long."""
+    most = sorted(rescued.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]
+    named = ", ".join(f"{path[:100]} ({count})" for path, count in most)
+    return named if len(rescued) <= _NAMED else f"{named} and {len(rescued) - _NAMED} more"
+
+
+def _publish(store: Store, manifest: Manifest, tables: list[tuple[Path, str]], directory: Path) -> None:
+    """Publish tables, then their manifest, and look whether another export of the same snapshot came in between.
+
+    Whoever writes the manifest last finds out here whether the tables are still its own, so that when all of several
+    concurrent exports succeed, the manifest matches its files.
+    """
+    plan_id, label = manifest["plan_id"], manifest["snapshot"]
+    manifest_key, latest_key = manifests.manifest_key(plan_id, label), manifests.latest_key(plan_id)
+    for pattern in (f"*/plan={plan_id}/snapshot=*", f"_manifests/plan={plan_id}"):
+        store.sweep(pattern)
+    body = manifests.encode(manifest)
+    written = directory / "manifest.json"
+    written.write_bytes(body)
+    for _ in range(_PUBLISHES):
+        store.publish([*tables, (written, manifest_key), (written, latest_key)])
+        log.info("Plan %s: published %d rows as %s", plan_id, manifest["rows"], store.uri(tables[0][1]))
+        if store.read(manifest_key) != body:
+            log.warning("Plan %s: another export published snapshot %s after this one", plan_id, label)
+            _mend_latest(store, manifest_key, latest_key, written)
+            return
+        digests = [store.sha256(key, directory / "check") for _, key in tables]
+        if digests == [file["sha256"] for file in manifest["files"]]:
+            return
+        log.warning("Plan %s: another export is publishing snapshot %s as well; publishing again", plan_id, label)
+    what = f"snapshot {label} was overwritten by another export {_PUBLISHES} times"
+    raise failure("store", what, plan_id=plan_id)
+
+
+def _mend_latest(store: Store, manifest_key: str, latest_key: str, written: Path) -> None:
+    """Make `latest.json`, while it holds what was written here, follow the manifest that replaced ours."""
+    while (newer := store.read(manifest_key)) is not None and newer != (ours := written.read_bytes()):
+        if store.read(latest_key) != ours:
+            return
+        written.write_bytes(newer)
+        store.publish([(written, latest_key)])

@@ -1,0 +1,283 @@
+"""A snapshot of a plan that is proven: complete, and the same before and after it was read.
+
+Offset paging over a plan that people are editing skips and repeats items without a word. What is checked here, and
+what it cannot see, stands in `docs/guarantees.md`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from airflow_provider_achieveit.api.client import AchieveItClient, Window, wrong_shape
+from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.version import PlanVersion
+from airflow_provider_achieveit.lake.decode import Page, decode_page
+from airflow_provider_achieveit.lake.parquet import PlanItemsFile
+from airflow_provider_achieveit.lake.spool import spool
+
+log = logging.getLogger(__name__)
+
+#: Seconds before the second and the third attempt.
+PAUSES = (1.0, 3.0)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was read, as one Parquet file in the spool.
+
+    Attributes:
+        path: The file.
+        rows: How many items it has.
+        version: The plan version that it is a snapshot of.
+        consistent: Whether that is proven.
+        plan_name: The plan's name, where it has items.
+        rescued: Paths of the values in `_rescued_data`, with how often.
+        attempts: How often the plan was read.
+    """
+
+    path: Path
+    rows: int
+    version: PlanVersion
+    consistent: bool
+    plan_name: str | None
+    rescued: dict[str, int]
+    attempts: int
+
+
+class _Moved(Exception):
+    """The plan changed while it was read; the text says how that was seen."""
+
+
+def take_snapshot(
+    client: AchieveItClient,
+    plan_id: str,
+    directory: Path,
+    *,
+    accept_inconsistent: bool = False,
+    before: PlanVersion | None = None,
+) -> Snapshot:
+    """Read a plan into a Parquet file, again if it changed meanwhile.
+
+    Args:
+        client: Client of the API.
+        plan_id: Id of the plan.
+        directory: Where the file goes; its name is `plan_items.parquet`.
+        accept_inconsistent: Keep what the last attempt read, marked as inconsistent, instead of raising.
+        before: The plan version, if the caller has just asked for it.
+
+    Raises:
+        AchieveItInconsistentError: The plan changed during every attempt.
+        AchieveItError: As in `api.errors.DECISIONS`.
+    """
+    reader = _Reader(client, plan_id, directory / "plan_items.parquet", before)
+    for attempt, pause in enumerate((*PAUSES, None), start=1):
+        last = pause is None
+        try:
+            return reader.read(attempt, tolerant=last and accept_inconsistent)
+        except _Moved as moved:
+            if pause is None:
+                what = f"every one of {attempt} attempts to read the plan saw it change, the last one: {moved}"
+                raise failure("inconsistent", what, plan_id=plan_id) from None
+            log.warning("Plan %s changed while it was read (%s); reading it again in %.0f s", plan_id, moved, pause)
+            client.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def read_table(client: AchieveItClient, plan_id: str) -> pa.Table:
+    """Return a snapshot as a table in memory, by way of the same file that an export publishes.
+
+    Raises:
+        AchieveItError: As `take_snapshot`.
+    """
+    with spool() as directory:
+        path = take_snapshot(client, plan_id, directory).path
+        # Not by `pq.read_table`: it imports pyarrow.dataset, and that pandas where it is installed, for over a second.
+        return pq.ParquetFile(path).read(use_threads=False)
+
+
+class _Reader:
+    """One attempt after the other; what was learnt about the page size is kept."""
+
+    def __init__(self, client: AchieveItClient, plan_id: str, path: Path, before: PlanVersion | None) -> None:
+        self._client = client
+        self._plan_id = plan_id
+        self._path = path
+        self._before = before
+        self._page_size = client.settings.page_size
+        self._many_pages = False
+
+    def read(self, attempt: int, *, tolerant: bool) -> Snapshot:
+        before = self._before
+        self._before = None
+        if self._many_pages and before is None:
+            before = self._client.get_plan_version(self._plan_id)
+        first = self._client.fetch(self._plan_id, Window(0, self._page_size), decode_page)
+        rows = first.rows.num_rows
+        with PlanItemsFile(self._path, self._plan_id) as file:
+            joint = _Joint(file, self._plan_id, tolerant)
+            if rows >= first.total:
+                # One answer is one state of the plan: it needs no version before and after.
+                joint.expect(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
+                joint.add(first, rows)
+            else:
+                before = self._read_pages(first, before, joint)
+        version = (
+            PlanVersion(joint.rows, joint.newest, joint.newest_id) if before is None or rows >= first.total else before
+        )
+        self._check_ids(joint)
+        return Snapshot(
+            self._path, joint.rows, version, joint.problem is None, joint.plan_name, dict(joint.rescued), attempt
+        )
+
+    def _read_pages(self, first: Page, before: PlanVersion | None, joint: _Joint) -> PlanVersion:
+        """Read a plan of several pages, and prove that it stood still meanwhile; return its version."""
+        self._many_pages = True
+        self._page_size = size = first.rows.num_rows  # the API may allow less than was asked for
+        if size < 2:
+            raise wrong_shape(f"{size} items came although totalCount is {first.total}")
+        if before is None:
+            # The first page is older than this version, so it only told the size and is read again.
+            before = self._client.get_plan_version(self._plan_id)
+            skips = range(0, before.total_count - 1, size - 1)
+        else:
+            joint.expect(first.total == before.total_count, _moved_count(before.total_count, first.total))
+            joint.add(first, size)
+            skips = range(size - 1, before.total_count - 1, size - 1)
+        total = before.total_count
+        windows = [Window(skip, size) for skip in skips]
+        progress = _Progress(self._plan_id, len(windows) + joint.pages, total)
+        # Closed here, so that no request of this attempt is under way when the next one begins.
+        with closing(self._client.fetch_all(self._plan_id, windows, decode_page)) as pages:
+            for window, page in zip(windows, pages, strict=True):
+                joint.expect(page.total == total, _moved_count(total, page.total))
+                joint.add(page, min(size, total - window.skip))
+                progress.report(joint)
+        after = self._client.get_plan_version(self._plan_id)
+        joint.expect(after == before, f"the plan version moved from {before.to_json()} to {after.to_json()}")
+        joint.expect(joint.rows == total, f"{joint.rows} items came, but totalCount is {total}")
+        joint.expect(
+            joint.newest is not None and joint.newest == before.last_updated,
+            f"the newest lastUpdated among the items is {joint.newest}, the plan's is {before.last_updated}, "
+            "and a proof needs the same date in both",
+        )
+        return before
+
+    def _check_ids(self, joint: _Joint) -> None:
+        """Count the distinct ids in the file as it was written: rows that are lost on the way would show as well."""
+        # Their hashes, a row group at a time: about 90 bytes an item, where counting in pyarrow takes 500.
+        rows, hashes = 0, set[int]()
+        for ids in _ids(self._path):
+            rows += len(ids)
+            hashes.update(map(hash, ids))
+        if rows != joint.rows:
+            raise failure("store", f"the spooled file has {rows} rows instead of {joint.rows}")
+        if len(hashes) != rows:
+            counts = Counter(chain.from_iterable(_ids(self._path)))
+            repeated = [item_id for item_id, count in counts.items() if count > 1]
+            what = f"{len(repeated)} ids came more than once, such as {', '.join(repeated[:3])}"
+            joint.expect(not repeated, what)
+
+
+def _ids(path: Path) -> Iterator[list[str]]:
+    """Yield the ids of a snapshot's file, a row group at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, ["id"], use_threads=False).column("id").to_pylist()
+
+
+def _moved_count(before: int, after: int) -> str:
+    return f"totalCount moved from {before} to {after}"
+
+
+class _Joint:
+    """Puts pages together, and sees whether they fit.
+
+    Args:
+        file: Where the rows go.
+        plan_id: Id of the plan.
+        tolerant: Note the first problem instead of raising it.
+    """
+
+    def __init__(self, file: PlanItemsFile, plan_id: str, tolerant: bool) -> None:
+        self._file = file
+        self._plan_id = plan_id
+        self._tolerant = tolerant
+        self._last_id: pa.Scalar | None = None
+        self.pages = 0
+        self.rows = 0
+        self.newest: datetime | None = None
+        self.newest_id: str | None = None
+        self.plan_name: str | None = None
+        self.problem: str | None = None
+        self.rescued: Counter[str] = Counter()
+
+    def expect(self, holds: bool, otherwise: str) -> None:
+        if holds:
+            return
+        if not self._tolerant:
+            raise _Moved(otherwise)
+        if self.problem is None:
+            self.problem = otherwise
+            log.warning("Plan %s changed while it was read, which was to be accepted: %s", self._plan_id, otherwise)
+
+    def add(self, page: Page, expected: int) -> None:
+        """Append a page of so many expected items; its first item should be the last of the page before."""
+        rows = page.rows
+        self.expect(rows.num_rows == expected, f"a page has {rows.num_rows} items instead of {expected}")
+        known = 0
+        if self._last_id is not None:
+            known = pc.index(rows.column("id"), self._last_id).as_py() + 1
+            self.expect(known == 1, f"page {self.pages + 1} does not continue page {self.pages}")
+            rows = rows.slice(known)
+        self.pages += 1
+        self.rescued.update(chain.from_iterable(page.rescued[known:]))
+        if rows.num_rows:
+            self._last_id = rows.column("id")[-1]
+            self._note(rows)
+            self._file.add(rows)
+            self.rows += rows.num_rows
+
+    def _note(self, rows: pa.RecordBatch) -> None:
+        # As numbers: to turn a time or a Python value into another, pyarrow imports pandas where it is installed.
+        moments = rows.column("last_updated").cast(pa.int64())
+        latest = pc.max(moments)
+        newest = _EPOCH + timedelta(microseconds=latest.as_py()) if latest.is_valid else None
+        if newest is not None and (self.newest is None or newest > self.newest):
+            self.newest = newest
+            self.newest_id = rows.column("id")[pc.index(moments, latest).as_py()].as_py()
+        if self.plan_name is None:
+            self.plan_name = rows.column("plan_name")[0].as_py()
+
+
+class _Progress:
+    """Logs how far a plan of several pages is, at most every two seconds."""
+
+    def __init__(self, plan_id: str, pages: int, total: int) -> None:
+        self._plan_id, self._pages, self._total = plan_id, pages, total
+        self._started = time.monotonic()
+        self._reported = 0.0
+
+    def report(self, joint: _Joint) -> None:
+        now = time.monotonic()
+        if now - self._reported < 2 and joint.pages < self._pages:
+            return
+        self._reported = now
+        speed = joint.rows / max(now - self._started, 1e-3)
+        log.info(
+            "Plan %s: page %d of %d, %d of %d items, %.0f items/s",
+            self._plan_id, joint.pages, self._pages, joint.rows, self._total, speed,
+        )  # fmt: skip

@@ -1,0 +1,170 @@
+"""Where snapshots land: an fsspec filesystem and a path on it, written so that readers see all of an object or nothing.
+
+Never through `open(path, "wb")`: fsspec commits when the file is closed, also on the way out of an exception.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.lake.spool import sha256, sweep, try_hold
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+class Store:
+    """A destination.
+
+    Args:
+        fs: An fsspec filesystem: local files, S3, GCS, Azure or another one.
+        root: The path on it, without protocol; keys are relative to it.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, root: str) -> None:
+        self._fs = fs
+        protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
+        self._local = "file" in protocols
+        self._root = str(Path(root).absolute()) if self._local else root.rstrip("/")
+
+    def __str__(self) -> str:
+        return self.uri("").rstrip("/")
+
+    def uri(self, key: str) -> str:
+        """Return the full URI of a key, without a connection id."""
+        return str(self._fs.unstrip_protocol(self._path(key)))
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None if there is none."""
+        with self._explained("reading", key):
+            try:
+                return bytes(self._fs.cat_file(self._path(key)))
+            except FileNotFoundError:
+                return None
+
+    def size(self, key: str) -> int | None:
+        """Return an object's size in bytes, or None if there is none."""
+        with self._explained("looking at", key):
+            self._fs.invalidate_cache()
+            try:
+                return int(self._fs.info(self._path(key))["size"])
+            except FileNotFoundError:
+                return None
+
+    def sha256(self, key: str, scratch: Path) -> str | None:
+        """Return the SHA-256 of an object as a reader would get it, or None if there is none.
+
+        Args:
+            key: The object.
+            scratch: A local path to download it to.
+        """
+        with self._explained("reading", key):
+            try:
+                if self._local:
+                    return sha256(Path(self._path(key)))
+                self._fs.get_file(self._path(key), str(scratch))
+            except FileNotFoundError:
+                return None
+            digest = sha256(scratch)
+            scratch.unlink()
+            return digest
+
+    def check(self) -> None:
+        """Find out before the work whether there is a place to write to.
+
+        Raises:
+            AchieveItStoreError: The bucket does not exist or is forbidden, or the directory can't be written to.
+        """
+        with self._explained("looking at", ""):
+            if self._local:
+                parent = next(path for path in (Path(self._root), *Path(self._root).parents) if path.exists())
+                if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+                    raise PermissionError(f"{parent} is no directory that can be written to")
+                return
+            bucket = self._root.split("/", 1)[0]
+            self._fs.invalidate_cache()
+            if not self._fs.exists(bucket):
+                raise FileNotFoundError(f"there is no bucket {bucket!r} that this connection can see")
+
+    def publish(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Swap objects in, each whole, in the order given.
+
+        Locally all of them are copied beside their targets first, so that a full disk shows before the first swap.
+
+        Args:
+            files: Pairs of a local file and the key that it gets.
+        """
+        if self._local:
+            self._publish_locally(files)
+            return
+        for local, key in files:
+            with self._explained("writing", key):
+                self._fs.put_file(str(local), self._path(key))
+
+    def _publish_locally(self, files: Sequence[tuple[Path, str]]) -> None:
+        with ExitStack() as stack:
+            swaps = []
+            for local, key in files:
+                with self._explained("writing", key):
+                    target = Path(self._path(key))
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    swaps.append((stack.enter_context(_sibling(local, target)), target, key))
+            for staged, target, key in swaps:
+                with self._explained("writing", key):
+                    staged.replace(target)
+
+    def sweep(self, pattern: str) -> None:
+        """Remove what killed runs left beside their targets; `pattern` is a glob of directories below the root.
+
+        Object stores show no unfinished uploads; a lifecycle rule of the bucket ends those.
+        """
+        if self._local:
+            sweep(Path(self._root).glob(f"{pattern}/.*.achieveit-tmp"))
+
+    @contextmanager
+    def _explained(self, doing: str, key: str) -> Iterator[None]:
+        """Name the object in whatever the filesystem raises."""
+        try:
+            yield
+        except AchieveItError:
+            raise
+        except Exception as error:  # every store has exceptions of its own
+            what = f"{doing} {self.uri(key)} failed: {type(error).__name__}: {error}"
+            raise failure("store", what) from error
+
+
+@contextmanager
+def _sibling(local: Path, target: Path) -> Iterator[Path]:
+    """Copy a file beside its target, under a name that readers skip, and remove the copy unless it was moved."""
+    staged, hold = _held_sibling(target)
+    try:
+        shutil.copyfile(local, staged)
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        yield staged
+    finally:
+        staged.unlink(missing_ok=True)
+        if hold is not None:
+            os.close(hold)
+
+
+def _held_sibling(target: Path) -> tuple[Path, int | None]:
+    while True:
+        staged = target.with_name(f".{target.name}.{token_hex(4)}.achieveit-tmp")
+        staged.touch(exist_ok=False)
+        try:
+            hold = try_hold(staged)
+        except OSError:
+            return staged, None  # a filesystem without locks, where nobody sweeps either
+        if hold is not None:
+            return staged, hold

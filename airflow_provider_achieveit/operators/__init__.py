@@ -1,0 +1,1 @@
+"""AchieveIt operators for Airflow."""

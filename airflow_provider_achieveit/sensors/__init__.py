@@ -1,0 +1,1 @@
+"""AchieveIt sensors for Airflow."""

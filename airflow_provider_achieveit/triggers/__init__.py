@@ -1,0 +1,1 @@
+"""AchieveIt triggers for Airflow."""

@@ -1,0 +1,25 @@
+"""This package as a plain program, every guarantee on.
+
+Usage: export_plan.py URL PLAN OUT [MAX_CONCURRENCY]
+"""
+
+import sys
+
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.store import Store
+
+
+def main(url: str, plan: str, out: str, max_concurrency: str = "4") -> None:
+    client = AchieveItClient("sandbox-key", ClientSettings(base_url=url, max_concurrency=int(max_concurrency)))
+    manifest = export_plan(client, Store(LocalFileSystem(), out), plan)
+    client.close()
+    assert manifest is not None
+    assert manifest["consistent"]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

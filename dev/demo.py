@@ -1,0 +1,147 @@
+"""`make demo`: export the sandbox's plans with a real Airflow into ./lake, and show what landed."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow.parquet as pq
+
+from airflow_provider_achieveit import __version__
+from dev.local_airflow import LocalAirflow
+from dev.stage import LAKE, ROOT, sandbox_and_airflow
+
+DAG_ID = "achieveit_export"
+HOME = ROOT / ".airflow" / "demo"
+SHOWN_COLUMNS = ["sequence_id", "level", "name", "status_name", "due", "current_value", "target"]
+SHOWN_ROWS = 6
+Row = tuple[str, ...]
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    print(f"airflow-provider-achieveit {__version__}: plans from the AchieveIt API to Parquet\n")
+    try:
+        manifests = run_export()
+    except KeyboardInterrupt:
+        print("\nInterrupted; everything that was started is stopped.")
+        return 130
+    except (RuntimeError, TimeoutError) as error:
+        print(f"\n{error}\nAll logs are in {HOME.relative_to(ROOT)}")
+        return 1
+    if not manifests:
+        return 1
+    show_lake(manifests)
+    return 0
+
+
+def run_export() -> list[dict[str, Any]]:
+    """Run the example DAG in a real Airflow against the sandbox.
+
+    Returns:
+        The manifests that its tasks returned; none if the run failed, which has then been reported.
+    """
+    with ExitStack() as stack:
+        with step("Starting the sandbox API and Airflow (database migrated, then its four programs)"):
+            sandbox, airflow = stack.enter_context(
+                sandbox_and_airflow(HOME, environment={"ACHIEVEIT_EXAMPLE_LAKE": LAKE.as_uri()})
+            )
+        stack.callback(print, "- Stopping them", flush=True)
+        print(f"  sandbox {sandbox.url}, Airflow {airflow.api('GET', 'version')['version']} {airflow.url}")
+        with step(f"Running the DAG {DAG_ID} for {len(sandbox.plans)} plans, each in a mapped task"):
+            airflow.unpause(DAG_ID)
+            # It is a daily DAG: the scheduler starts today's run at once.
+            (run,) = airflow.wait_until(lambda: airflow.runs(DAG_ID), "the day's run")
+            run_id = str(run["dag_run_id"])
+            state = airflow.wait_for_run(DAG_ID, run_id)
+        if state != "success":
+            report_failure(airflow, run_id)
+            return []
+        return [
+            airflow.xcom(DAG_ID, run_id, instance["task_id"], map_index=instance["map_index"])
+            for instance in airflow.task_instances(DAG_ID, run_id)
+            if instance["operator_name"] == "AchieveItExportOperator"
+        ]
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Say what is being done, and then how long it took."""
+    print(f"- {what} ", end="", flush=True)
+    began = time.monotonic()
+    yield
+    print(f"({time.monotonic() - began:.0f} s)", flush=True)
+
+
+def report_failure(airflow: LocalAirflow, run_id: str) -> None:
+    """Print the log of each task that failed."""
+    for instance in airflow.task_instances(DAG_ID, run_id):
+        if instance["state"] == "failed":
+            print(f"\nThe task {instance['task_id']} (map index {instance['map_index']}) failed:")
+            print(airflow.task_log(instance))
+    print(f"\nThe run failed. All logs are in {HOME.relative_to(ROOT)}")
+
+
+def show_lake(manifests: list[dict[str, Any]]) -> None:
+    """Print the objects that an export left, and some rows of the largest plan, all as they lie in the lake."""
+    print(f"\nWhat landed in ./{LAKE.relative_to(ROOT)}\n")
+    rows: list[Row] = [("object", "rows", "bytes", "plan version (items, newest update)")]
+    for manifest in manifests:
+        version = manifest["version"]
+        updated = (version["last_updated"] or "-").replace("T", " ")[:19]
+        landed = f"{version['total_count']:,}, {updated}"
+        for file in manifest["files"]:
+            path = local(file["path"])
+            rows.append((key(path), f"{pq.read_metadata(path).num_rows:,}", f"{path.stat().st_size:,}", landed))
+        marker = LAKE / "_manifests" / f"plan={manifest['plan_id']}" / f"snapshot={manifest['snapshot']}.json"
+        assert json.loads(marker.read_bytes()) == manifest, f"{marker} is not what the task returned"  # noqa: S101
+        rows.append((key(marker), "", f"{marker.stat().st_size:,}", ""))
+    print_table(rows, right={1, 2})
+
+    largest = max(manifests, key=lambda manifest: int(manifest["rows"]))
+    path = local(largest["files"][0]["path"])
+    print(f'\nSome rows of "{largest["plan_name"]}", read back from the Parquet\n')
+    table = pq.read_table(path, columns=SHOWN_COLUMNS).slice(0, SHOWN_ROWS)
+    print_table([tuple(SHOWN_COLUMNS), *(tuple(map(text, row.values())) for row in table.to_pylist())])
+    columns = pq.read_schema(path).names
+    print(f"\nIt has {len(columns)} columns. See the same in Airflow's UI: make airflow")
+
+
+def local(uri: str) -> Path:
+    """Return the path of a file:// URI."""
+    return Path(unquote(urlsplit(uri).path))
+
+
+def key(path: Path) -> str:
+    """Return an object's key, below the destination."""
+    return str(path.relative_to(LAKE))
+
+
+def text(value: Any) -> str:
+    """Return a cell's text, short enough for a table."""
+    if value is None:
+        return "-"
+    if hasattr(value, "date"):
+        return str(value.date())
+    if hasattr(value, "normalize"):
+        return f"{value.normalize():f}"
+    return str(value) if len(str(value)) <= 32 else f"{str(value)[:31]}…"
+
+
+def print_table(rows: list[Row], right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    """Print rows, the first being the head, in aligned columns; those of `right` aligned to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
+    for row in rows:
+        cells = (
+            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        print(("  " + "  ".join(cells)).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

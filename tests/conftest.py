@@ -1,0 +1,77 @@
+"""What every test needs: an Airflow home of its own, so that no test sees, or writes to, the caller's Airflow.
+
+Airflow reads its configuration when it is first imported, which is why this happens here and not in a fixture.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.sandbox import Sandbox
+
+for name in [name for name in os.environ if name.lstrip("_").startswith("AIRFLOW")]:
+    del os.environ[name]
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+#: Long and odd enough to be found wherever it should not be.
+API_KEY = "k3y-a6f1d0c9e8b7a4f2"
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[Sandbox]:
+    """One server for all tests: `sandbox` makes it as good as new."""
+    from airflow_provider_achieveit.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Sandbox:
+    """A local AchieveIt API with the plans `p1` (25 items), `one` (one item) and `empty`."""
+    for plan_id in list(running_sandbox.plans):
+        running_sandbox.remove_plan(plan_id)
+    for plan_id, items in {"p1": 25, "one": 1, "empty": 0}.items():
+        running_sandbox.put_plan(plan_id, items)
+    running_sandbox.key = API_KEY
+    running_sandbox.latency, running_sandbox.max_take, running_sandbox.gzip = 0.0, 1500, False
+    running_sandbox.before_request = None
+    running_sandbox.script()
+    running_sandbox.reset_requests()
+    return running_sandbox
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Iterator[Callable[..., AchieveItClient]]:
+    """Makes clients of the sandbox, or of another `base_url`, that lose patience early."""
+    from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.api.settings import ClientSettings
+
+    with ExitStack() as stack:
+
+        def connect(**settings: Any) -> AchieveItClient:
+            quick = {"base_url": sandbox.url, "connect_timeout": 5, "read_timeout": 5, "max_retry_seconds": 10}
+            client = AchieveItClient(API_KEY, ClientSettings(**{**quick, **settings}))
+            stack.callback(client.close)
+            return client
+
+        yield connect
+
+
+@pytest.fixture
+def client(connect: Callable[..., AchieveItClient]) -> AchieveItClient:
+    """A client of the sandbox that asks for ten items at a time."""
+    return connect(page_size=10)

@@ -1,0 +1,45 @@
+"""The example DAGs, as they stand."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_achieveit.sandbox import DEMO_PLANS
+
+FOLDER = Path(__file__).parents[2] / "example_dags"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_default_plans_are_the_sandbox_s(path: Path) -> None:
+    """Whoever starts the sandbox without options can run every example without changing it."""
+    texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    plan_ids = {text for text in texts if isinstance(text, str) and len(text) == 36 and text.count("-") == 4}
+    assert plan_ids
+    assert plan_ids <= set(DEMO_PLANS)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_parsing_opens_no_socket_and_loads_no_heavy_library(path: Path, tmp_path: Path) -> None:
+    """DAG files are parsed every few seconds: that must not touch the network, nor import pyarrow or requests."""
+    code = f"""
+import runpy, socket, sys
+import airflow.sdk, airflow.triggers.base
+from airflow.sdk import DAG, Asset, AssetWatcher, BaseHook, BaseOperator, BaseSensorOperator, ObjectStoragePath, Param
+Asset("s3://bucket/key")  # makes Airflow load the asset handlers of all providers, and what those import
+already = set(sys.modules)
+def refuse(*args, **kwargs):
+    raise AssertionError("a DAG file opened a socket")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+runpy.run_path({str(path)!r})
+print(sorted({{"pyarrow", "requests", "pandas", "starlette"}} & (set(sys.modules) - already)))
+"""
+    environment = {"AIRFLOW_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

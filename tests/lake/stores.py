@@ -1,0 +1,225 @@
+"""Stores to publish to: local files, and S3 and GCS as servers on loopback whose writes a test can refuse or hold.
+
+What lies in a store is read without the code under test: from the disk, and from the servers' own memory.
+"""
+
+import os
+
+# gcsfs would ask the real service over gRPC which kind of bucket this is.
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import boto3
+import gcsfs
+import requests
+import s3fs
+from fsspec.implementations.local import LocalFileSystem
+from gcp_storage_emulator.handlers.buckets import create_bucket
+from gcp_storage_emulator.server import RequestHandler
+from gcp_storage_emulator.storage import Storage
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from airflow_provider_achieveit.lake.store import Store
+
+BUCKET = "lake-bucket"
+ROOT = f"{BUCKET}/some/where"
+
+
+class Stores:
+    """One kind of store, with one destination."""
+
+    #: The destination as users write it.
+    uri: str
+
+    def store(self) -> Store:
+        """A new `Store` of the destination, as another process would have it."""
+        raise NotImplementedError
+
+    def objects(self) -> dict[str, bytes]:
+        """Everything that lies under the destination, temporary files too."""
+        raise NotImplementedError
+
+    def put(self, key: str, body: bytes | None) -> None:
+        """Change, or with None remove, an object behind everyone's back."""
+        raise NotImplementedError
+
+
+class LocalStores(Stores):
+    """A directory, which does not exist at first."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.uri = f"file://{root}"
+
+    def store(self) -> Store:
+        return Store(LocalFileSystem(), str(self.root))
+
+    def objects(self) -> dict[str, bytes]:
+        files = (path for path in self.root.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
+
+    def put(self, key: str, body: bytes | None) -> None:
+        if body is None:
+            (self.root / key).unlink()
+        else:
+            (self.root / key).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / key).write_bytes(body)
+
+
+class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
+    """A server on loopback.
+
+    Attributes:
+        writes: How many requests to change something came in since `empty`.
+        before_write: Called with that number before such a request is looked at; True refuses it.
+    """
+
+    _server: ThreadingHTTPServer | BaseWSGIServer
+
+    def __enter__(self) -> Any:
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def empty(self) -> None:
+        self.writes = 0
+        self.before_write: Callable[[int], bool] | None = None
+        for key in self.objects():
+            self.put(key, None)
+
+    def _refused(self) -> bool:
+        self.writes += 1
+        return self.before_write is not None and self.before_write(self.writes)
+
+
+class S3Stores(RemoteStores):
+    """S3 as moto plays it."""
+
+    uri = f"s3://{ROOT}"
+    key, secret = "test-access", "test-secret"
+
+    def __init__(self) -> None:
+        class Handler(MotoRequestHandler):
+            def log_request(self, *_: object) -> None:
+                pass
+
+        application = DomainDispatcherApplication(create_backend_app)
+        self._application = application
+        self._server = make_server("127.0.0.1", 0, self._gate, threaded=True, request_handler=Handler)
+        self.options = {
+            "key": self.key,
+            "secret": self.secret,
+            "endpoint_url": self.endpoint,
+            "client_kwargs": {"region_name": "us-east-1"},
+        }
+
+    def __enter__(self) -> Any:
+        super().__enter__()
+        self.boto = boto3.client(
+            "s3",
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+        )
+        self.boto.create_bucket(Bucket=BUCKET)
+        return self
+
+    def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+        ours = environ["PATH_INFO"].startswith(f"/{ROOT}/")
+        if ours and environ["REQUEST_METHOD"] in ("PUT", "POST") and self._refused():
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return iter([b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"])
+        return iter(self._application(environ, start_response))
+
+    def store(self) -> Store:
+        return Store(s3fs.S3FileSystem(skip_instance_cache=True, **self.options), ROOT)
+
+    def objects(self) -> dict[str, bytes]:
+        listed = self.boto.list_objects_v2(Bucket=BUCKET, Prefix=f"{ROOT}/".partition("/")[2]).get("Contents", [])
+        return {
+            f"{BUCKET}/{entry['Key']}".removeprefix(f"{ROOT}/"): self.boto.get_object(Bucket=BUCKET, Key=entry["Key"])[
+                "Body"
+            ].read()
+            for entry in listed
+        }
+
+    def open_uploads(self) -> list[str]:
+        """Keys of uploads in parts that were neither completed nor aborted."""
+        return [upload["Key"] for upload in self.boto.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])]
+
+    def put(self, key: str, body: bytes | None) -> None:
+        bucket, _, name = f"{ROOT}/{key}".partition("/")
+        before_write, self.before_write = self.before_write, None
+        if body is None:
+            self.boto.delete_object(Bucket=bucket, Key=name)
+        else:
+            self.boto.put_object(Bucket=bucket, Key=name, Body=body)
+        self.before_write = before_write
+
+
+class GcsStores(RemoteStores):
+    """Google Cloud Storage as gcp-storage-emulator plays it."""
+
+    uri = f"gs://{ROOT}"
+
+    def __init__(self) -> None:
+        stores, lock = self, threading.Lock()  # the emulator's own server has one thread
+
+        class Handler(RequestHandler):  # type: ignore[misc]
+            def do_GET(self) -> None:  # noqa: N802 - the base class's name
+                with lock:
+                    super().do_GET()
+
+            def do_POST(self) -> None:  # noqa: N802 - the base class's name
+                if stores._refused():
+                    self.rfile.read(int(self.headers["Content-Length"] or 0))
+                    self.send_error(403)
+                else:
+                    with lock:
+                        super().do_POST()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._storage = Storage(use_memory_fs=True)
+        create_bucket(BUCKET, self._storage)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, self._storage))
+
+    def store(self) -> Store:
+        fs = gcsfs.GCSFileSystem(endpoint_url=self.endpoint, token="anon", project="test", skip_instance_cache=True)
+        return Store(fs, ROOT)
+
+    def objects(self) -> dict[str, bytes]:
+        prefix = f"{ROOT}/".partition("/")[2]
+        entries, _ = self._storage.get_file_list(BUCKET, prefix, None)
+        return {entry["name"].removeprefix(prefix): self._storage.get_file(BUCKET, entry["name"]) for entry in entries}
+
+    def put(self, key: str, body: bytes | None) -> None:
+        name = f"{ROOT}/{key}".partition("/")[2]
+        if body is None:
+            self._storage.delete_file(BUCKET, name)
+        else:
+            before_write, self.before_write = self.before_write, None
+            url = f"{self.endpoint}/upload/storage/v1/b/{BUCKET}/o"
+            requests.post(url, params={"uploadType": "media", "name": name}, data=body, timeout=30).raise_for_status()
+            self.before_write = before_write

@@ -1,0 +1,27 @@
+"""Small things that several of these tests need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from airflow_provider_achieveit.lake.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.lake.snapshot import Snapshot
+
+    #: Makes a client of the sandbox with these settings.
+    Connect = Callable[..., AchieveItClient]
+
+
+def read(client: AchieveItClient, directory: Path, *, accept: bool = False) -> tuple[Snapshot, pa.Table]:
+    """Take a snapshot of the plan `p`, and read its file."""
+    taken = take_snapshot(client, "p", directory, accept_inconsistent=accept)
+    return taken, pq.read_table(taken.path)

@@ -1,0 +1,99 @@
+"""The spool: a temporary directory that no run leaves behind for ever, however it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_achieveit.lake.spool import spool
+
+KILLED = """
+import os, signal, sys, tempfile
+from airflow_provider_achieveit.lake.spool import spool
+tempfile.tempdir = sys.argv[1]
+with spool() as directory:
+    (directory / "plan_items.parquet").write_bytes(b"half")
+    print(directory, flush=True)
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_spool_goes_with_whoever_made_it(spools: Path) -> None:
+    """With all that is in it, also when an exception is on its way."""
+    with spool() as directory:
+        (directory / "deep").mkdir()
+        (directory / "deep" / "file").write_bytes(b"x")
+        assert directory.parent == spools
+    assert list(spools.iterdir()) == []
+    with pytest.raises(FileNotFoundError), spool() as directory:
+        (directory / "no" / "file").write_bytes(b"x")
+    assert list(spools.iterdir()) == []
+
+
+def test_the_spool_of_a_killed_process_goes_with_the_next_run_and_not_before(spools: Path) -> None:
+    """As long as its process lives, nobody touches it."""
+    command = [sys.executable, "-c", KILLED, str(spools)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == str(next(spools.iterdir()))
+        with spool():
+            assert len(list(spools.iterdir())) == 2
+        assert [path.name for path in next(spools.iterdir()).iterdir()] == ["plan_items.parquet"]
+        process.communicate("die")
+    assert process.returncode == -signal.SIGKILL
+    assert len(list(spools.iterdir())) == 1
+    with spool() as directory:
+        assert list(spools.iterdir()) == [directory]
+
+
+def test_runs_of_one_process_leave_each_other_alone(spools: Path) -> None:
+    """Threads of a triggerer each have their own spool."""
+    inside = threading.Barrier(8)
+    seen: list[bool] = []
+
+    def run() -> None:
+        with spool() as directory:
+            (directory / "mine").touch()
+            inside.wait(30)
+            seen.append((directory / "mine").exists())
+            inside.wait(30)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [True] * 8
+    assert list(spools.iterdir()) == []
+
+
+def test_only_what_is_ours_is_swept(spools: Path, tmp_path: Path) -> None:
+    """Other programs' files, and what a link of our name leads to, stay."""
+    (spools / "somebody-elses").mkdir()
+    (tmp_path / "precious").touch()
+    (spools / "achieveit-spool-link").symlink_to(tmp_path)
+    with spool():
+        pass
+    assert (spools / "somebody-elses").is_dir()
+    assert (tmp_path / "precious").exists()
+
+
+def test_a_spool_is_for_its_user_alone() -> None:
+    """A temporary directory is shared with others; a plan is not."""
+    with spool() as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_descriptors_are_given_back() -> None:
+    """A triggerer that looks at a plan for weeks does not run out of them."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        with spool():
+            pass
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

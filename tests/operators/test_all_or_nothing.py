@@ -1,0 +1,195 @@
+"""A fault at every step of an export: earlier objects stay as they were, and the next export repairs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItStoreError
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.export import export_plan
+from tests.lake.stores import GcsStores, LocalStores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.lake.stores import RemoteStores, Stores
+
+DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
+MANIFEST = "_manifests/plan=p1/snapshot=now.json"
+LATEST = "_manifests/plan=p1/latest.json"
+
+
+@pytest.fixture(scope="session")
+def running_gcs() -> Iterator[GcsStores]:
+    """One emulator of Google Cloud Storage for all tests."""
+    with GcsStores() as stores:
+        yield stores
+
+
+@pytest.fixture
+def remote(request: pytest.FixtureRequest) -> RemoteStores:
+    """An empty bucket."""
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
+    stores.empty()
+    return stores
+
+
+@pytest.fixture
+def stores(request: pytest.FixtureRequest) -> Stores:
+    """An empty destination."""
+    if request.param == "files":
+        return LocalStores(request.getfixturevalue("tmp_path") / "lake")
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
+    stores.empty()
+    return stores
+
+
+every_store = pytest.mark.parametrize("stores", ["files", "s3", "gcs"], indirect=True)
+every_remote_store = pytest.mark.parametrize("remote", ["s3", "gcs"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary directory of this test's own, in which nothing may be left."""
+    directory = tmp_path / "spools"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    yield directory
+    assert list(directory.iterdir()) == []
+
+
+def export(sandbox: Sandbox, stores: Stores, **settings: Any) -> dict[str, Any]:
+    """Export the plan of 25 items in pages of ten: six requests, three objects."""
+    quick = {"page_size": 10, "max_concurrency": 1, "max_retry_seconds": 0, **settings}
+    client = AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url, **quick))
+    try:
+        manifest = export_plan(client, stores.store(), "p1", snapshot="now")
+    finally:
+        client.close()
+    assert manifest is not None
+    return manifest
+
+
+def assert_whole(stores: Stores, manifest: dict[str, Any]) -> None:
+    """The three objects lie there, match each other, and nothing else does."""
+    objects = stores.objects()
+    assert set(objects) == {DATA, MANIFEST, LATEST}
+    assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
+    assert hashlib.sha256(objects[DATA]).hexdigest() == manifest["content_hash"]
+
+
+@every_store
+def test_a_plan_lands_the_same_in_every_store(stores: Stores, sandbox: Sandbox) -> None:
+    """First export, and the one that replaces it."""
+    assert_whole(stores, export(sandbox, stores))
+    sandbox.plan("p1").edit()
+    assert_whole(stores, export(sandbox, stores))
+
+
+@every_store
+@pytest.mark.parametrize("request_number", range(1, 7))
+@pytest.mark.parametrize("fault", [{"status": 403}, {"truncate": 200}, {"reset": True}], ids=["403", "cut", "reset"])
+def test_a_fault_at_any_request_changes_nothing(
+    stores: Stores, sandbox: Sandbox, request_number: int, fault: dict[str, Any]
+) -> None:
+    """Every earlier object is byte for byte what it was, and the next export succeeds."""
+    export(sandbox, stores)
+    before = stores.objects()
+    sandbox.plan("p1").edit()
+    sandbox.script({"at": request_number, "fault": fault})
+    with pytest.raises(AchieveItError):
+        export(sandbox, stores)
+    assert stores.objects() == before
+    sandbox.script()
+    assert_whole(stores, export(sandbox, stores))
+
+
+@every_remote_store
+@pytest.mark.parametrize("write", range(1, 4))
+def test_a_refused_upload_leaves_whole_objects_and_the_next_export_repairs(
+    remote: RemoteStores, sandbox: Sandbox, write: int
+) -> None:
+    """Before the first upload nothing has changed; between two, a manifest that does not match shows it."""
+    export(sandbox, remote)
+    before = remote.objects()
+    sandbox.plan("p1").edit()
+    remote.writes = 0
+    remote.before_write = lambda number: number >= write
+    with pytest.raises(AchieveItStoreError, match="writing"):
+        export(sandbox, remote)
+    after = remote.objects()
+    assert set(after) == set(before)
+    changed = [key for key in (DATA, MANIFEST, LATEST) if after[key] != before[key]]
+    assert changed == [DATA, MANIFEST, LATEST][: write - 1]
+    assert pq.read_table(io.BytesIO(after[DATA])).num_rows == 25
+    torn = hashlib.sha256(after[DATA]).hexdigest() != json.loads(after[MANIFEST])["content_hash"]
+    assert torn == (write == 2)
+    remote.before_write = None
+    assert_whole(remote, export(sandbox, remote))
+
+
+@every_remote_store
+def test_a_refused_first_export_leaves_nothing(remote: RemoteStores, sandbox: Sandbox) -> None:
+    """A destination that was empty is empty."""
+    remote.before_write = lambda _: True
+    with pytest.raises(AchieveItStoreError):
+        export(sandbox, remote)
+    assert remote.objects() == {}
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+@pytest.mark.parametrize("key", [DATA, MANIFEST, LATEST])
+def test_a_local_target_that_cannot_be_replaced_leaves_whole_files(
+    stores: LocalStores, sandbox: Sandbox, key: str
+) -> None:
+    """A directory in the place of any of the three objects; the copies beside the targets are removed again."""
+    blocked = stores.root / key
+    blocked.mkdir(parents=True)
+    with pytest.raises(AchieveItStoreError, match="IsADirectoryError"):
+        export(sandbox, stores)
+    assert set(stores.objects()) <= {DATA, MANIFEST}
+    blocked.rmdir()
+    assert_whole(stores, export(sandbox, stores))
+
+
+FULL_DISK = """
+import json, resource, signal, sys, tempfile
+from fsspec.implementations.local import LocalFileSystem
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.store import Store
+url, key, root, spools, limit = sys.argv[1:]
+tempfile.tempdir = spools
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+client = AchieveItClient(key, ClientSettings(base_url=url))
+try:
+    export_plan(client, Store(LocalFileSystem(), root), "p1", snapshot="now")
+except OSError as error:
+    print("OSError", error.errno)
+"""
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_a_full_disk_changes_nothing(stores: LocalStores, sandbox: Sandbox, spools: Path) -> None:
+    """No file may grow past 20 kB in a process of its own: writing the spool fails, and leaves nothing."""
+    export(sandbox, stores)
+    before = stores.objects()
+    sandbox.put_plan("p1", 200)
+    command = [sys.executable, "-c", FULL_DISK, sandbox.url, sandbox.key, str(stores.root), str(spools), "20000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "OSError 27\n", done.stderr
+    assert stores.objects() == before

@@ -1,0 +1,162 @@
+"""The export operator, with an empty context: what lands, and what it returns."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_achieveit import __version__
+from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, SCHEMA_HASH
+from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.lake.stores import LocalStores, S3Stores
+
+    Export = Callable[..., AchieveItExportOperator]
+
+DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
+MANIFEST = "_manifests/plan=p1/snapshot=now.json"
+LATEST = "_manifests/plan=p1/latest.json"
+
+#: DESIGN: the keys of a manifest.
+KEYS = [
+    "plan_id", "plan_name", "snapshot", "rows", "version", "consistent", "content_hash", "schema_hash",
+    "rescued_values", "files", "started_at", "finished_at", "requests", "attempts", "provider_version", "dag_id",
+    "run_id", "task_id", "try_number",
+]  # fmt: skip
+
+
+def test_a_plan_lands_as_three_objects(export: Export, lake: LocalStores, sandbox: Sandbox) -> None:
+    """Data, manifest, and its copy `latest.json`: nothing else lies under the destination."""
+    manifest = export().execute({})
+    objects = lake.objects()
+    assert set(objects) == {DATA, MANIFEST, LATEST}
+    assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
+    table = pq.read_table(io.BytesIO(objects[DATA]))
+    assert table.column("id").to_pylist() == [item["id"] for item in sandbox.plan("p1").items()]
+
+
+def test_the_manifest_says_what_landed(export: Export, lake: LocalStores, sandbox: Sandbox) -> None:
+    """Every key is there, JSON throughout, and true."""
+    manifest = export().execute({})
+    assert list(manifest) == KEYS
+    data = lake.objects()[DATA]
+    digest = hashlib.sha256(data).hexdigest()
+    items = sandbox.plan("p1").items()
+    newest = max(item["lastUpdated"] for item in items)
+    assert manifest["rows"] == manifest["version"]["total_count"] == 25
+    assert manifest["version"]["last_updated"] == newest[:26] + "Z"
+    assert manifest["plan_name"] == items[0]["planName"]
+    assert manifest["content_hash"] == digest
+    assert manifest["schema_hash"] == SCHEMA_HASH
+    assert manifest["files"] == [
+        {"table": "plan_items", "path": f"{lake.uri}/{DATA}", "rows": 25, "bytes": len(data), "sha256": digest}
+    ]
+    assert manifest["requests"] == len(sandbox.requests)
+    assert (manifest["attempts"], manifest["consistent"], manifest["rescued_values"]) == (1, True, 0)
+    assert manifest["provider_version"] == __version__
+    assert manifest["started_at"] <= manifest["finished_at"] <= f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    assert [manifest[key] for key in ("dag_id", "run_id", "task_id", "try_number")] == [None] * 4
+
+
+def test_the_default_label_is_the_utc_date_of_the_export(export: Export, lake: LocalStores) -> None:
+    """Not the logical date: the API has no history that a backfill could ask for."""
+    before = datetime.now(UTC)
+    manifest = export(snapshot=None).execute({})
+    assert manifest["snapshot"] in {f"{moment:%Y-%m-%d}" for moment in (before, datetime.now(UTC))}
+
+
+@pytest.mark.parametrize("label", ["manual__2026-11-23T10:02:03.123456+00:00", "a@b_c-d.e", "x" * 128])
+def test_a_run_id_is_a_valid_label(export: Export, lake: LocalStores, label: str) -> None:
+    """Colons, plus and at signs come through to the object's name as they are."""
+    export(snapshot=label).execute({})
+    assert f"plan_items/plan=p1/snapshot={label}/plan_items.parquet" in lake.objects()
+
+
+def test_the_same_label_replaces_and_another_one_leaves_it_alone(
+    export: Export, lake: LocalStores, sandbox: Sandbox
+) -> None:
+    """An overwritten snapshot holds today's values; the objects of other labels are byte for byte what they were."""
+    export(snapshot="first").execute({})
+    first = lake.objects()
+    sandbox.plan("p1").edit(0, name="Renamed")
+    export(snapshot="second").execute({})
+    assert {key: body for key, body in lake.objects().items() if "=first" in key} == {
+        key: body for key, body in first.items() if "=first" in key
+    }
+    export(snapshot="first").execute({})
+    table = pq.read_table(io.BytesIO(lake.objects()["plan_items/plan=p1/snapshot=first/plan_items.parquet"]))
+    assert table.column("name")[0].as_py() == "Renamed"
+
+
+def test_an_empty_plan_lands_with_the_full_schema_and_no_rows(export: Export, lake: LocalStores) -> None:
+    """Queries over the plan go on working when its last item is gone."""
+    manifest = export(plan_id="empty").execute({})
+    body = lake.objects()["plan_items/plan=empty/snapshot=now/plan_items.parquet"]
+    table = pq.read_table(io.BytesIO(body))
+    assert table.num_rows == manifest["rows"] == 0
+    assert table.schema.equals(PLAN_ITEMS)
+    assert manifest["version"] == {"total_count": 0, "last_updated": None, "item_id": None}
+    assert manifest["plan_name"] is None
+
+
+def test_a_plan_lands_on_s3_through_an_airflow_connection(export: Export, s3: S3Stores) -> None:
+    """The manifest names full URIs, without the connection."""
+    manifest = export(destination=s3.uri, destination_conn_id="aws_lake").execute({})
+    assert set(s3.objects()) == {DATA, MANIFEST, LATEST}
+    assert manifest["files"][0]["path"] == f"{s3.uri}/{DATA}"
+    assert hashlib.sha256(s3.objects()[DATA]).hexdigest() == manifest["content_hash"]
+
+
+def test_a_connection_within_the_destination_stays_out_of_the_manifest(export: Export, s3: S3Stores) -> None:
+    """`s3://conn@bucket/key` is Airflow's own way to write it; readers of the lake have no use for the connection."""
+    manifest = export(destination=s3.uri.replace("s3://", "s3://aws_lake@")).execute({})
+    assert manifest["files"][0]["path"] == f"{s3.uri}/{DATA}"
+    assert "aws_lake" not in json.dumps(manifest)
+
+
+def test_the_log_shows_progress_and_not_every_item(export: Export, caplog: pytest.LogCaptureFixture) -> None:
+    """A person who watches the task sees pages, items, speed, and where the snapshot went."""
+    caplog.set_level(logging.INFO)
+    export().execute({})
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_achieveit")]
+    assert any("page 3 of 3, 25 of 25 items" in line and "items/s" in line for line in lines)
+    assert any("published 25 rows" in line and DATA in line for line in lines)
+    assert len(lines) < 10
+
+
+def test_rendered_fields_are_templates() -> None:
+    """Whatever names a place or a plan can be a template."""
+    assert set(AchieveItExportOperator.template_fields) == {
+        "plan_id", "destination", "destination_conn_id", "achieveit_conn_id", "snapshot",
+    }  # fmt: skip
+
+
+def test_declared_outlets_get_the_manifest_as_well(export: Export) -> None:
+    """The event of a DAG's own outlet says the same as that of the plan's asset."""
+    from airflow.sdk import Asset, AssetAlias
+
+    class Event:
+        extra: Any = None
+        added: Any = None
+
+        def add(self, asset: Asset, extra: dict[str, Any]) -> None:
+            self.added = (asset, extra)
+
+    outlet, alias = Asset("mine"), AssetAlias("achieveit_landed_plans")
+    events = {outlet: Event(), alias: Event()}
+    manifest = export(outlets=[outlet]).execute({"outlet_events": events})
+    assert events[outlet].extra == manifest
+    asset, extra = events[alias].added
+    assert extra == manifest
+    assert asset.uri == asset.name == manifest["files"][0]["path"].partition("/snapshot=")[0]

@@ -1,0 +1,92 @@
+"""SIGKILL at random moments: whatever a reader finds is whole, and the next export repairs and sweeps."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.lake.stores import Stores
+
+    Export = Callable[..., AchieveItExportOperator]
+
+KILLS = 30
+DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
+MANIFEST = "_manifests/plan=p1/snapshot=now.json"
+LATEST = "_manifests/plan=p1/latest.json"
+
+
+def digest(body: bytes) -> str:
+    """Return the SHA-256 of a body, in hex."""
+    return hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("lake", 0.7), ("s3", 1.5)])
+def test_a_killed_export_leaves_whole_objects_and_the_next_one_repairs(
+    kind: str,
+    longest: float,
+    request: pytest.FixtureRequest,
+    export: Export,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """30 kills of each kind: no partial object is ever visible, and what an earlier label holds never changes."""
+    stores: Stores = request.getfixturevalue(kind)
+    conn_id = "aws_lake" if kind == "s3" else None
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    target = {"destination": stores.uri, "destination_conn_id": conn_id}
+    export(snapshot="earlier", **target).execute({})
+    export(**target).execute({})
+    earlier = {key: body for key, body in stores.objects().items() if "=earlier" in key}
+    script = str(Path(__file__).with_name("killable.py"))
+    command = [sys.executable, script, sandbox.url, stores.uri, conn_id or "-"]
+    delays = random.Random(kind)
+    if kind == "s3":
+        stores.before_write = lambda _: time.sleep(0.1)  # so that many kills fall between two of the three writes
+    seen, torn = set(), 0
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        for _ in range(KILLS):
+            worker.stdin.write(f"{delays.uniform(longest / 10, longest)}\n")
+            worker.stdin.flush()
+            while (line := worker.stdout.readline()) and "killed" not in line:
+                pass  # Airflow logs to stdout as well
+            assert "killed" in line
+            objects = {key: body for key, body in stores.objects().items() if "/." not in key}
+            assert set(objects) == {*earlier, DATA, MANIFEST, LATEST}
+            assert {key: objects[key] for key in earlier} == earlier
+            assert pq.read_table(io.BytesIO(objects[DATA])).num_rows == 25
+            manifest, latest = json.loads(objects[MANIFEST]), json.loads(objects[LATEST])
+            assert manifest["rows"] == latest["rows"] == 25
+            seen.add(digest(objects[DATA]))
+            torn += digest(objects[DATA]) != manifest["content_hash"] or manifest != latest
+    assert len(seen) > 5, "many of the exports got as far as publishing"
+    assert torn or kind != "s3", "some kills fell between two writes, which is what has to be repaired"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    manifest = export(**target).execute({})
+    objects = stores.objects()
+    assert set(objects) == {*earlier, DATA, MANIFEST, LATEST}, "no leftovers"
+    assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
+    assert digest(objects[DATA]) == manifest["content_hash"]
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -1,0 +1,59 @@
+"""Two exports of one plan to one label at the same time: when both succeed, the manifest matches its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.lake.stores import Stores
+
+DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
+MANIFEST = "_manifests/plan=p1/snapshot=now.json"
+LATEST = "_manifests/plan=p1/latest.json"
+
+
+@pytest.fixture
+def tenants() -> Iterator[list[Sandbox]]:
+    """Two servers whose plans have the same id and other items, so the exports' files differ."""
+    with Sandbox({"p1": 25}, seed=1) as first, Sandbox({"p1": 30}, seed=2) as second:
+        yield [first, second]
+
+
+@pytest.mark.parametrize("kind", ["lake", "s3"])
+def test_the_manifest_matches_its_files_whoever_came_last(
+    kind: str, request: pytest.FixtureRequest, tenants: list[Sandbox]
+) -> None:
+    """Twenty races; whichever export wins, a reader finds one of the two snapshots and its own manifest."""
+    stores: Stores = request.getfixturevalue(kind)
+    start = Barrier(len(tenants))
+
+    def export(sandbox: Sandbox) -> dict[str, Any] | None:
+        client = AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url))
+        start.wait()
+        return export_plan(client, stores.store(), "p1", snapshot="now")
+
+    winners = set()
+    with ThreadPoolExecutor(len(tenants)) as threads:
+        for _ in range(20):
+            manifests = list(threads.map(export, tenants))
+            objects = stores.objects()
+            assert set(objects) == {DATA, MANIFEST, LATEST}
+            manifest = json.loads(objects[MANIFEST])
+            assert manifest in manifests
+            assert json.loads(objects[LATEST]) == manifest
+            assert hashlib.sha256(objects[DATA]).hexdigest() == manifest["content_hash"]
+            winners.add(manifest["rows"])
+    assert winners <= {25, 30}
