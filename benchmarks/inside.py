@@ -126,20 +126,21 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
     from types import SimpleNamespace
 
     from airflow_provider_achieveit.api.transport import Transport
-    from airflow_provider_achieveit.lake import decode, export, parquet, snapshot, store
+    from airflow_provider_achieveit.lake import columns, decode, export, parquet, snapshot, store
 
     run = _exporter(url)
     run(plan)
     meter = _Stages()
-    reader = decode.pj
-    decode.pj = SimpleNamespace(
+    reader = columns.pj
+    columns.pj = SimpleNamespace(
         read_json=reader.read_json, ReadOptions=reader.ReadOptions, ParseOptions=reader.ParseOptions
     )
     for stage, owner, name in (
         ("download", Transport, "get"),
-        ("decode", decode.pj, "read_json"),
-        ("check", decode, "_parse"),
-        ("type", decode, "_typed"),
+        ("decode", columns.pj, "read_json"),
+        ("decode", decode, "read_items"),
+        ("check", decode, "check_column"),
+        ("type", decode, "typed_column"),
         ("check", snapshot._Joint, "add"),
         ("check", snapshot._Reader, "_check_ids"),
         ("encode", parquet.PlanItemsFile, "add"),

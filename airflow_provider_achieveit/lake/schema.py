@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,9 +94,6 @@ ITEM_FIELDS = _fields(
     tags=_fields("id:s organizationId:s name:s"),
 )
 
-#: What pyarrow's JSON reader is told to expect of an item.
-WIRE_ITEM = pa.struct([(field.api_name, field.wire_type) for field in ITEM_FIELDS])
-
 #: The columns in the lake, without the metadata that depends on the plan.
 PLAN_ITEMS = pa.schema([(field.column, field.lake_type) for field in ITEM_FIELDS] + [(RESCUED, pa.string())])
 
@@ -113,6 +110,11 @@ def _repetitive(fields: tuple[Field, ...], prefix: str = "") -> Iterator[str]:
 
 #: Parquet paths of the columns that get a dictionary. For text that is nearly unique one costs time and room.
 DICTIONARY_COLUMNS = list(_repetitive(ITEM_FIELDS))
+
+
+def wire_item(fields: Iterable[Field]) -> pa.StructType:
+    """Return what pyarrow's JSON reader is told to expect of an item."""
+    return pa.struct([(field.api_name, field.wire_type) for field in fields])
 
 
 def plan_schema(plan_id: str) -> pa.Schema:

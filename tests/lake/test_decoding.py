@@ -390,5 +390,5 @@ def test_unknown_fields_beside_the_items_are_ignored() -> None:
 
 def test_only_a_page_that_needs_it_takes_the_slow_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Realistic items never do: a page costs a Python object per item only if something odd is on it."""
-    monkeypatch.delattr(decode, "set_aside")
+    monkeypatch.delattr(decode, "rescue")
     assert decode_page(page(*Plan("p", 200).items())).rows.num_rows == 200
