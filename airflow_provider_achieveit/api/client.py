@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -10,11 +9,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar
 
+from airflow_provider_achieveit.api.answers import accepted, decode_items
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
-from airflow_provider_achieveit.api.retry import Pacer, backoff, parse_retry_after
+from airflow_provider_achieveit.api.retry import Pacer, backoff
 from airflow_provider_achieveit.api.settings import ClientSettings, check_api_key, check_plan_id, check_sort
 from airflow_provider_achieveit.api.transport import Reply, Transport
 from airflow_provider_achieveit.api.version import PlanVersion, parse_timestamp
@@ -89,7 +88,7 @@ class AchieveItClient:
         skip = 0
         while True:
             window = Window(skip, self.settings.page_size)
-            items, total = self.fetch(plan_id, window, _decode, sort_key=sort_key, sort_direction=sort_direction)
+            items, total = self.fetch(plan_id, window, decode_items, sort_key=sort_key, sort_direction=sort_direction)
             yield from items
             skip += len(items)  # and not `take`: the server may allow less
             if skip >= total:
@@ -103,7 +102,7 @@ class AchieveItClient:
         Raises:
             AchieveItError: As in `errors.DECISIONS`.
         """
-        items, total = self.fetch(plan_id, Window(0, 1), _decode, sort_key="lastUpdated", sort_direction="desc")
+        items, total = self.fetch(plan_id, Window(0, 1), decode_items, sort_key="lastUpdated", sort_direction="desc")
         if total == 0:
             return PlanVersion(0, None)
         if not items:
@@ -153,109 +152,65 @@ class AchieveItClient:
         tries = 0
         while True:
             tries += 1
+            delay = backoff(tries)
             try:
-                return decode(_accepted(self._send(path, params, deadline)))
+                return decode(accepted(self._send(path, params, deadline, delay)))
             except AchieveItError as error:
                 problem = error.about(plan_id)
                 # What it came of can hold the body, in which a server could echo the key.
                 problem.__cause__ = problem.__context__ = None
-            self._wait_or_raise(problem, tries, deadline)
+            self._wait_or_raise(problem, tries, deadline, delay)
 
-    def _send(self, path: str, params: dict[str, str | int], deadline: float) -> Reply:
+    def _send(self, path: str, params: dict[str, str | int], deadline: float, delay: float) -> Reply:
         with self._slots:
             # In this order: who has waited for a slot must not send into a pause.
             self._pacer.wait()
             # The last try may start just before the deadline: it still gets one read timeout.
             time_limit = max(deadline - time.monotonic(), self.settings.read_timeout)
             reply = self._transport.get(path, params, time_limit)
-            asked = parse_retry_after(reply.headers.get("Retry-After"))
-            if reply.status != 200 and asked is not None and time.monotonic() + asked <= deadline:
-                self._pacer.pause(asked)  # before the slot is free: who gets it next must not send into the pause
+            if reply.status == 429 or reply.retry_after is not None:
+                pause = max(reply.retry_after or 0.0, delay)
+                if time.monotonic() + pause <= deadline:
+                    self._pacer.pause(pause)  # before the slot is free: who gets it next must not send into the pause
             return reply
 
-    def _wait_or_raise(self, problem: AchieveItError, tries: int, deadline: float) -> None:
+    def _wait_or_raise(self, problem: AchieveItError, tries: int, deadline: float, delay: float) -> None:
         """Sleep until the next try, or raise the problem if there is to be none."""
         if not problem.decision.retried_in_call:
             raise problem
-        delay = max(problem.retry_after or 0.0, backoff(tries))
+        delay = max(problem.retry_after or 0.0, delay)
         if time.monotonic() + delay > deadline:
             budget = f"max_retry_seconds={self.settings.max_retry_seconds:g}"
             problem.args = (f"{problem} (Given up at try {tries}: {budget}.)",)
             raise problem
         log.warning("%s Trying again in %.1f s.", problem, delay)
-        if problem.status == 429 or problem.retry_after is not None:
-            self._pacer.pause(delay)
-        else:
-            self._pacer.sleep(delay)
+        self._pacer.sleep(delay)
 
     def fetch_all(self, plan_id: str, windows: Iterable[Window], decode: Callable[[bytes], T]) -> Generator[T]:
         """Fetch windows concurrently, and yield their results in order.
 
-        At most `max_concurrency` results are under way or waiting, so memory does not grow with the plan. `decode` runs
-        in the threads that fetch.
+        Few results are under way or waiting, so memory does not grow with the plan.
         """
-        ahead = self.settings.max_concurrency
+        # One thread more than requests at a time: a page is decoded while the next ones are on their way.
+        threads = self.settings.max_concurrency + 1
         waiting: deque[Future[T]] = deque()
-        with ThreadPoolExecutor(ahead, thread_name_prefix="achieveit") as pool:
+        with (
+            # One thread decodes. Several would each keep the memory that a page takes, and gain nothing: a page is
+            # decoded in a small part of the time that the API takes for it.
+            ThreadPoolExecutor(1, thread_name_prefix="achieveit-decode") as decoder,
+            ThreadPoolExecutor(threads, thread_name_prefix="achieveit") as pool,
+        ):
+
+            def decode_there(body: bytes) -> T:
+                return decoder.submit(decode, body).result()
+
             try:
                 for window in windows:
-                    if len(waiting) == ahead:
+                    waiting.append(pool.submit(self.fetch, plan_id, window, decode_there))
+                    if len(waiting) > threads:
                         yield waiting.popleft().result()
-                    waiting.append(pool.submit(self.fetch, plan_id, window, decode))
                 while waiting:
                     yield waiting.popleft().result()
             finally:
                 for future in waiting:
                     future.cancel()
-
-
-_SITUATIONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
-_SITUATIONS_BY_CLASS = {3: "redirect", 4: "refused", 5: "server_error"}
-
-
-def _accepted(reply: Reply) -> bytes:
-    """Return the body of a 200; that of any other status is never shown, since a server could echo the key in it."""
-    status = reply.status
-    if status == 200:
-        return reply.body
-    retry_after = parse_retry_after(reply.headers.get("Retry-After"))
-    what = f"AchieveIt answered {status}"
-    if retry_after is not None:
-        what += f" and asks to wait {retry_after:.0f} s"
-    situation = _SITUATIONS.get(status) or _SITUATIONS_BY_CLASS.get(status // 100, "shape")
-    raise failure(situation, what, status=status, retry_after=retry_after)
-
-
-def malformed_body(body: bytes) -> AchieveItError:
-    """Return the error for a body that is not JSON, or was cut short: the request is sent again."""
-    return failure("malformed", f"the body ({len(body)} bytes) is not JSON", status=200)
-
-
-def wrong_shape(problem: str) -> AchieveItError:
-    """Return the error for a body that is JSON, but not this API's."""
-    return failure("shape", f"the answer is not a page of plan items: {problem}", status=200)
-
-
-def _decode(body: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Turn a body into Python objects: the items, and totalCount."""
-    try:
-        # One odd value must not keep a plan from being read: bytes that are no UTF-8 become lone surrogates, and
-        # integers of thousands of digits, which Python's int refuses, become decimals.
-        page = json.loads(body.decode("utf-8-sig", "surrogateescape"), parse_int=_integer)
-    except RecursionError:
-        raise wrong_shape("it is nested too deeply") from None
-    except ValueError:
-        # Not `from` that error: it holds the body, in which a server could echo the key.
-        raise malformed_body(body) from None
-    if not isinstance(page, dict):
-        raise wrong_shape(f"a JSON {type(page).__name__} instead of an object")
-    items, total = page.get("items"), page.get("totalCount")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise wrong_shape("items is not a list of objects")
-    if type(total) is not int or total < 0:
-        raise wrong_shape("totalCount is not a number of items")
-    return items, total
-
-
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) <= 4000 else Decimal(digits)

@@ -13,6 +13,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.connections import Adapter, Watch
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.retry import parse_retry_after
 from airflow_provider_achieveit.api.settings import ClientSettings
 
 USER_AGENT = f"airflow-provider-achieveit/{__version__} python-requests/{requests.__version__}"
@@ -20,10 +21,10 @@ USER_AGENT = f"airflow-provider-achieveit/{__version__} python-requests/{request
 
 @dataclass(frozen=True)
 class Reply:
-    """Status and headers of an answer, and the whole body of a 200."""
+    """Status of an answer, the seconds that an error asks to wait, and the whole body of a 200."""
 
     status: int
-    headers: Mapping[str, str]
+    retry_after: float | None
     body: bytes
 
 
@@ -105,13 +106,13 @@ class Transport:
             allow_redirects=False,
             stream=True,
         ) as response:
-            if response.status_code != 200:
-                return Reply(response.status_code, response.headers, b"")  # decided, whatever the body does
+            if response.status_code != 200:  # decided, whatever the body does
+                return Reply(response.status_code, parse_retry_after(response.headers.get("Retry-After")), b"")
             # Five times cheaper than `.content`, which reads in chunks of 10 kB.
             body = response.raw.read(decode_content=True)
             if watch.expired:
                 raise watch.too_slow()
-            return Reply(response.status_code, response.headers, body)
+            return Reply(200, None, body)
 
     def redacted(self, text: str) -> str:
         """Return a text without the key, which a server could echo in what is quoted of its answers."""

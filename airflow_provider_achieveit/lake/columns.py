@@ -43,7 +43,7 @@ def read_items(body: bytes, item: pa.StructType, *, ignore_other_fields: bool = 
         raise DoesNotFit  # pyarrow's reader does not survive a bare null
     table = pj.read_json(
         pa.BufferReader(body),
-        # One block, since an object may not straddle two; one thread, since pages are decoded concurrently already.
+        # One block, since an object may not straddle two; one thread, since pages come one after the other.
         read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
         parse_options=pj.ParseOptions(
             explicit_schema=pa.schema([("items", pa.list_(item)), ("totalCount", pa.int64())]),

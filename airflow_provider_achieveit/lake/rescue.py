@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.client import malformed_body, wrong_shape
+from airflow_provider_achieveit.api.answers import malformed_body, wrong_shape
 from airflow_provider_achieveit.lake.columns import DoesNotFit, check_column, read_items, typed_column
 from airflow_provider_achieveit.lake.fit import FIT, Literal
 from airflow_provider_achieveit.lake.schema import DECIMAL, ITEM_FIELDS, RESCUED, TIMESTAMP, Field, wire_item

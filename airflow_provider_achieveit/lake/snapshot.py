@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.api.client import AchieveItClient, Window, wrong_shape
+from airflow_provider_achieveit.api.answers import wrong_shape
+from airflow_provider_achieveit.api.client import AchieveItClient, Window
 from airflow_provider_achieveit.api.errors import failure
 from airflow_provider_achieveit.api.version import PlanVersion
 from airflow_provider_achieveit.lake.decode import Page, decode_page

@@ -1,0 +1,60 @@
+"""What an answer must be: a 200 with a page of plan items; everything else is an error with a name."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.transport import Reply
+
+_SITUATIONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
+_SITUATIONS_BY_CLASS = {3: "redirect", 4: "refused", 5: "server_error"}
+
+
+def accepted(reply: Reply) -> bytes:
+    """Return the body of a 200; that of any other status is never shown, since a server could echo the key in it."""
+    status = reply.status
+    if status == 200:
+        return reply.body
+    what = f"AchieveIt answered {status}"
+    if reply.retry_after is not None:
+        what += f" and asks to wait {reply.retry_after:.0f} s"
+    situation = _SITUATIONS.get(status) or _SITUATIONS_BY_CLASS.get(status // 100, "shape")
+    raise failure(situation, what, status=status, retry_after=reply.retry_after)
+
+
+def malformed_body(body: bytes) -> AchieveItError:
+    """Return the error for a body that is not JSON, or was cut short: the request is sent again."""
+    return failure("malformed", f"the body ({len(body)} bytes) is not JSON", status=200)
+
+
+def wrong_shape(problem: str) -> AchieveItError:
+    """Return the error for a body that is JSON, but not this API's."""
+    return failure("shape", f"the answer is not a page of plan items: {problem}", status=200)
+
+
+def decode_items(body: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Turn a body into Python objects: the items, and totalCount."""
+    try:
+        # One odd value must not keep a plan from being read: bytes that are no UTF-8 become lone surrogates, and
+        # integers of thousands of digits, which Python's int refuses, become decimals.
+        page = json.loads(body.decode("utf-8-sig", "surrogateescape"), parse_int=_integer)
+    except RecursionError:
+        raise wrong_shape("it is nested too deeply") from None
+    except ValueError:
+        # Not `from` that error: it holds the body, in which a server could echo the key.
+        raise malformed_body(body) from None
+    if not isinstance(page, dict):
+        raise wrong_shape(f"a JSON {type(page).__name__} instead of an object")
+    items, total = page.get("items"), page.get("totalCount")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise wrong_shape("items is not a list of objects")
+    if type(total) is not int or total < 0:
+        raise wrong_shape("totalCount is not a number of items")
+    return items, total
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= 4000 else Decimal(digits)
