@@ -126,7 +126,7 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
     from types import SimpleNamespace
 
     from airflow_provider_achieveit.api.transport import Transport
-    from airflow_provider_achieveit.lake import columns, decode, export, parquet, snapshot, store
+    from airflow_provider_achieveit.lake import columns, decode, export, joint, parquet, snapshot, store
 
     run = _exporter(url)
     run(plan)
@@ -141,7 +141,7 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
         ("decode", decode, "read_items"),
         ("check", decode, "check_column"),
         ("type", decode, "typed_column"),
-        ("check", snapshot._Joint, "add"),
+        ("check", joint.Joint, "add"),
         ("check", snapshot._Reader, "_check_ids"),
         ("encode", parquet.PlanItemsFile, "add"),
         ("encode", parquet.PlanItemsFile, "__exit__"),

@@ -1,8 +1,4 @@
-"""What can go wrong, and what is decided about it.
-
-Every error of this package says three things: is it tried again inside the call, is it tried again by
-Airflow, and what should the user do. `DECISIONS` is the only place that knows; `docs/errors.md` shows the same table.
-"""
+"""What can go wrong, and what is decided about it: `DECISIONS` is the only place that knows."""
 
 from __future__ import annotations
 

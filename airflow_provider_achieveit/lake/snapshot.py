@@ -12,12 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.api.answers import wrong_shape
@@ -25,6 +23,7 @@ from airflow_provider_achieveit.api.client import AchieveItClient, Window
 from airflow_provider_achieveit.api.errors import failure
 from airflow_provider_achieveit.api.version import PlanVersion
 from airflow_provider_achieveit.lake.decode import Page, decode_page
+from airflow_provider_achieveit.lake.joint import Joint, Moved
 from airflow_provider_achieveit.lake.parquet import PlanItemsFile
 from airflow_provider_achieveit.lake.spool import spool
 
@@ -32,8 +31,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds before the second and the third attempt.
 PAUSES = (1.0, 3.0)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,6 @@ class Snapshot:
     plan_name: str | None
     rescued: dict[str, int]
     attempts: int
-
-
-class _Moved(Exception):
-    """The plan changed while it was read; the text says how that was seen."""
 
 
 def take_snapshot(
@@ -89,7 +82,7 @@ def take_snapshot(
         last = pause is None
         try:
             return reader.read(attempt, tolerant=last and accept_inconsistent)
-        except _Moved as moved:
+        except Moved as moved:
             if pause is None:
                 what = f"every one of {attempt} attempts to read the plan saw it change, the last one: {moved}"
                 raise failure("inconsistent", what, plan_id=plan_id) from None
@@ -129,7 +122,7 @@ class _Reader:
         first = self._client.fetch(self._plan_id, Window(0, self._page_size), decode_page)
         rows = first.rows.num_rows
         with PlanItemsFile(self._path, self._plan_id) as file:
-            joint = _Joint(file, self._plan_id, tolerant)
+            joint = Joint(file, self._plan_id, tolerant)
             if rows >= first.total:
                 # One answer is one state of the plan: it needs no version before and after.
                 joint.expect(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
@@ -144,7 +137,7 @@ class _Reader:
             self._path, joint.rows, version, joint.problem is None, joint.plan_name, dict(joint.rescued), attempt
         )
 
-    def _read_pages(self, first: Page, before: PlanVersion | None, joint: _Joint) -> PlanVersion:
+    def _read_pages(self, first: Page, before: PlanVersion | None, joint: Joint) -> PlanVersion:
         """Read a plan of several pages, and prove that it stood still meanwhile; return its version."""
         self._many_pages = True
         self._page_size = size = first.rows.num_rows  # the API may allow less than was asked for
@@ -155,7 +148,7 @@ class _Reader:
             before = self._client.get_plan_version(self._plan_id)
             skips = range(0, before.total_count - 1, size - 1)
         else:
-            joint.expect(first.total == before.total_count, _moved_count(before.total_count, first.total))
+            joint.expect_total(before.total_count, first.total)
             joint.add(first, size)
             skips = range(size - 1, before.total_count - 1, size - 1)
         total = before.total_count
@@ -164,7 +157,7 @@ class _Reader:
         # Closed here, so that no request of this attempt is under way when the next one begins.
         with closing(self._client.fetch_all(self._plan_id, windows, decode_page)) as pages:
             for window, page in zip(windows, pages, strict=True):
-                joint.expect(page.total == total, _moved_count(total, page.total))
+                joint.expect_total(total, page.total)
                 joint.add(page, min(size, total - window.skip))
                 progress.report(joint)
         after = self._client.get_plan_version(self._plan_id)
@@ -177,7 +170,7 @@ class _Reader:
         )
         return before
 
-    def _check_ids(self, joint: _Joint) -> None:
+    def _check_ids(self, joint: Joint) -> None:
         """Count the distinct ids in the file as it was written: rows that are lost on the way would show as well."""
         # Their hashes, a row group at a time: about 90 bytes an item, where counting in pyarrow takes 500.
         rows, hashes = 0, set[int]()
@@ -200,70 +193,6 @@ def _ids(path: Path) -> Iterator[list[str]]:
             yield file.read_row_group(group, ["id"], use_threads=False).column("id").to_pylist()
 
 
-def _moved_count(before: int, after: int) -> str:
-    return f"totalCount moved from {before} to {after}"
-
-
-class _Joint:
-    """Puts pages together, and sees whether they fit.
-
-    Args:
-        file: Where the rows go.
-        plan_id: Id of the plan.
-        tolerant: Note the first problem instead of raising it.
-    """
-
-    def __init__(self, file: PlanItemsFile, plan_id: str, tolerant: bool) -> None:
-        self._file = file
-        self._plan_id = plan_id
-        self._tolerant = tolerant
-        self._last_id: pa.Scalar | None = None
-        self.pages = 0
-        self.rows = 0
-        self.newest: datetime | None = None
-        self.newest_id: str | None = None
-        self.plan_name: str | None = None
-        self.problem: str | None = None
-        self.rescued: Counter[str] = Counter()
-
-    def expect(self, holds: bool, otherwise: str) -> None:
-        if holds:
-            return
-        if not self._tolerant:
-            raise _Moved(otherwise)
-        if self.problem is None:
-            self.problem = otherwise
-            log.warning("Plan %s changed while it was read, which was to be accepted: %s", self._plan_id, otherwise)
-
-    def add(self, page: Page, expected: int) -> None:
-        """Append a page of so many expected items; its first item should be the last of the page before."""
-        rows = page.rows
-        self.expect(rows.num_rows == expected, f"a page has {rows.num_rows} items instead of {expected}")
-        known = 0
-        if self._last_id is not None:
-            known = pc.index(rows.column("id"), self._last_id).as_py() + 1
-            self.expect(known == 1, f"page {self.pages + 1} does not continue page {self.pages}")
-            rows = rows.slice(known)
-        self.pages += 1
-        self.rescued.update(chain.from_iterable(page.rescued[known:]))
-        if rows.num_rows:
-            self._last_id = rows.column("id")[-1]
-            self._note(rows)
-            self._file.add(rows)
-            self.rows += rows.num_rows
-
-    def _note(self, rows: pa.RecordBatch) -> None:
-        # As numbers: to turn a time or a Python value into another, pyarrow imports pandas where it is installed.
-        moments = rows.column("last_updated").cast(pa.int64())
-        latest = pc.max(moments)
-        newest = _EPOCH + timedelta(microseconds=latest.as_py()) if latest.is_valid else None
-        if newest is not None and (self.newest is None or newest > self.newest):
-            self.newest = newest
-            self.newest_id = rows.column("id")[pc.index(moments, latest).as_py()].as_py()
-        if self.plan_name is None:
-            self.plan_name = rows.column("plan_name")[0].as_py()
-
-
 class _Progress:
     """Logs how far a plan of several pages is, at most every two seconds."""
 
@@ -272,7 +201,7 @@ class _Progress:
         self._started = time.monotonic()
         self._reported = 0.0
 
-    def report(self, joint: _Joint) -> None:
+    def report(self, joint: Joint) -> None:
         now = time.monotonic()
         if now - self._reported < 2 and joint.pages < self._pages:
             return
