@@ -1,0 +1,39 @@
+"""What an export leaves alone: pandas costs over a second and 50 MB to import, and pyarrow does so in passing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from airflow_provider_achieveit.sandbox.server import Sandbox
+
+PROGRAM = """
+import sys
+from fsspec.implementations.local import LocalFileSystem
+import pyarrow as pa
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.snapshot import read_table
+from airflow_provider_achieveit.lake.store import Store
+
+url, lake = sys.argv[1:]
+client = AchieveItClient("sandbox-key", ClientSettings(base_url=url, page_size=10))
+assert export_plan(client, Store(LocalFileSystem(), lake), "clean")["rows"] == 30
+assert export_plan(client, Store(LocalFileSystem(), lake), "odd")["rescued_values"] == 1
+assert read_table(client, "clean").num_rows == 30
+print("pandas" in sys.modules)
+pa.array(["anything"])
+print("pandas" in sys.modules)
+"""
+
+
+def test_an_export_does_not_import_pandas(tmp_path: Path) -> None:
+    """On either path of a page. That pyarrow would import it where it can is seen after the export."""
+    (tmp_path / "pandas.py").write_text("__version__ = '0'\n")
+    with Sandbox({"clean": 30, "odd": 30}) as sandbox:
+        sandbox.plan("odd").patch(3, status="late")
+        command = [sys.executable, "-c", PROGRAM, sandbox.url, str(tmp_path / "lake")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
