@@ -204,6 +204,19 @@ def stages(results: Results) -> str:
     )
 
 
+def watching(results: Results) -> str:
+    figures = results.raw["inside"]["watching"][-1]
+    lags = " / ".join(f"{figures[f'lag_ms_{which}']:.0f}" for which in ("median", "99", "max"))
+    rows = [
+        ("plans, interval", f"{figures['plans']}, {figures['interval_s']:g} s"),
+        ("CPU of one core", f"{figures['cpu_share']:.1%}"),
+        ("requests a minute", f"{figures['requests_a_minute']:.0f}"),
+        ("lag of the event loop, median / 99 % / most", f"{lags} ms"),
+        ("most lag while all start at once", f"{figures['lag_ms_max_while_all_start']:.0f} ms"),
+    ]
+    return _table(("figure", "value"), rows)
+
+
 def versions(results: Results) -> str:
     lines = []
     for environment, found in results.raw["versions"].items():
@@ -279,7 +292,7 @@ def main(folder: Path) -> None:
     plot_latency(results, folder / "benchmarks" / "latency.svg")
     text = (Path(__file__).parent / "benchmarks.md.in").read_text()
     raw = results.raw
-    tables: tuple[Callable[[Results], str], ...] = (targets, costs, memory, latency, stages, versions)
+    tables: tuple[Callable[[Results], str], ...] = (targets, costs, memory, latency, stages, watching, versions)
     for table in tables:
         text = text.replace(f"{{{table.__name__}}}", table(results))
     for name, value in {

@@ -86,6 +86,7 @@ class Campaign:
         self._server = server
         self._pythons = pythons
         self._out = BUILD / "out"
+        self._members: dict[int, int] = {}
         home = BUILD / "airflow-home"
         self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | {
             "AIRFLOW_HOME": str(home),
@@ -99,8 +100,9 @@ class Campaign:
         traffic = self._server.control("GET", "/requests")
         check = [self._pythons["plain"], HERE / "landed.py", self._out]
         landed = json.loads(subprocess.run(check, check=True, capture_output=True).stdout)
-        if not landed["rows"] == landed["distinct"] == cell.items:
-            raise RuntimeError(f"{cell} landed {landed}")
+        members = self._members.setdefault(cell.items, landed["members"])
+        if not landed["rows"] == landed["distinct"] == cell.items or landed["members"] != members:
+            raise RuntimeError(f"{cell} landed {landed}, others {members} members")
         return {
             **asdict(cell),
             **asdict(cost),
@@ -122,10 +124,10 @@ class Campaign:
         command = [self._pythons[peer.environment], script, self._server.url, plan, self._out, *peer.arguments]
         return measure.run(command, self._environment, BUILD / "last.log")
 
-    def inside(self, *arguments: str) -> dict[str, Any]:
-        """Run a measurement of `inside.py`."""
+    def inside(self, script: str, *arguments: str) -> dict[str, Any]:
+        """Run a program that measures this package from within, and return the object that it prints."""
         self._server.control("PATCH", "/settings", {"latency": 0})
-        command = [self._pythons["airflow"], HERE / "inside.py", *arguments]
+        command = [self._pythons["airflow"], HERE / script, *arguments]
         done = subprocess.run(command, capture_output=True, env=self._environment, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.decode()[-2000:])
@@ -150,11 +152,13 @@ def _inside(campaign: Campaign, server: Server, quick: bool) -> Iterator[tuple[s
     items = 3000
     deviant = _deviate(server, items)
     for _ in range(1 if quick else 5):
-        yield "imports", campaign.inside("imports")
-        yield "small", campaign.inside("small", server.url, "bench-1000", "bench-0")
-        yield "rescued", campaign.inside("rescued", server.url, "bench-0", f"bench-{items}", *deviant)
+        yield "imports", campaign.inside("inside.py", "imports")
+        yield "small", campaign.inside("inside.py", "small", server.url, "bench-1000", "bench-0")
+        yield "rescued", campaign.inside("inside.py", "rescued", server.url, "bench-0", f"bench-{items}", *deviant)
         stage_items = "3000" if quick else "150000"
-        yield "stages", campaign.inside("stages", server.url, f"bench-{stage_items}", stage_items)
+        yield "stages", campaign.inside("inside.py", "stages", server.url, f"bench-{stage_items}", stage_items)
+    few = ("--plans", "50", "--interval", "2", "--minutes", "0.1") if quick else ()
+    yield "watching", campaign.inside("watching.py", *few)
 
 
 def _versions(pythons: dict[str, Path]) -> dict[str, dict[str, str]]:

@@ -134,10 +134,12 @@ class AchieveItExportOperator(BaseOperator):
         events: Any = context.get("outlet_events")
         if events is None:
             return
-        events[AssetAlias(LANDED_PLANS)].add(plan_asset(store, self.plan_id), extra=alias_extra(manifest))
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):
-                events[outlet].extra = manifest
+        landed = plan_asset(store, self.plan_id)
+        declared = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
+        for outlet in declared:
+            events[outlet].extra = manifest
+        if landed not in declared:  # else it would have two events
+            events[AssetAlias(LANDED_PLANS)].add(landed, extra=alias_extra(manifest))
 
     def on_kill(self) -> None:
         """End the requests under way; what was published before stays as it is."""

@@ -55,17 +55,18 @@ async def acquire(achieveit_conn_id: str) -> SharedClient:
         AchieveItConfigError: The connection can't be used.
     """
 
-    def resolve() -> tuple[tuple[str, ClientSettings], SharedClient]:
-        key = AchieveItHook(achieveit_conn_id).client_arguments()
-        return key, SharedClient(*key)
+    def resolve() -> tuple[str, ClientSettings]:
+        import airflow_provider_achieveit.api.client  # noqa: F401  # takes a while, so not on the event loop either
 
-    # On the event loop, resolving a connection can deadlock every trigger of the process. Should this be cancelled
-    # meanwhile, nothing is left behind: a client that was never used has neither sockets nor threads.
-    key, new = await asyncio.to_thread(resolve)
+        return AchieveItHook(achieveit_conn_id).client_arguments()
+
+    # On the event loop, resolving a connection can deadlock every trigger of the process.
+    key = await asyncio.to_thread(resolve)
     with _lock:
-        shared = _shared.setdefault(key, new)
-        shared.holders += 1
-        return shared
+        if key not in _shared:
+            _shared[key] = SharedClient(*key)
+        _shared[key].holders += 1
+        return _shared[key]
 
 
 def release(shared: SharedClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLAN = "3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01"
+SMALL_PLAN = "8b7d2e94-0c15-4f6a-a3d8-27e9b5c14f02"
 WATCHER = "achieveit_event_driven"
 REPORT = "achieveit_report"
 POLL_INTERVAL = 2
@@ -75,6 +77,8 @@ class Stage:
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Run the example DAGs of this feature, as they stand, against a sandbox plan of two pages."""
+    dags = Path(shutil.copytree(EXAMPLE_DAGS, tmp_path_factory.mktemp("dags"), dirs_exist_ok=True))
+    shutil.copytree(Path(__file__).parent / "dags", dags, dirs_exist_ok=True)
     folder = tmp_path_factory.mktemp("event-driven")
     lake = folder / "lake"
     spool = folder / "spool"
@@ -84,9 +88,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         "ACHIEVEIT_EXAMPLE_PLAN": PLAN,
         "ACHIEVEIT_EXAMPLE_LAKE": f"file://{lake}",
         "ACHIEVEIT_EXAMPLE_POLL_INTERVAL": str(POLL_INTERVAL),
+        "ACHIEVEIT_TEST_PLANS": f"{PLAN} {SMALL_PLAN}",
     }
     with sandbox_and_airflow(
-        folder / "airflow", dags_folder=EXAMPLE_DAGS, plans={PLAN: 2000}, environment=environment
+        folder / "airflow", dags_folder=dags, plans={PLAN: 2000, SMALL_PLAN: 30}, environment=environment
     ) as (sandbox, airflow):
         for dag_id in (WATCHER, REPORT):
             airflow.unpause(dag_id)

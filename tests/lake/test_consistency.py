@@ -132,7 +132,10 @@ def test_a_page_that_is_suddenly_short_is_an_inconsistency(
     """The server's maximum fell between two pages: the attempt is given up, and the next one goes by the new size."""
     before_requests(sandbox, {4: lambda: setattr(sandbox, "max_take", 3)})
     taken, table = read(client, tmp_path)
-    assert asked(sandbox)[3:] == ["3+4", "version", "0+4", "2+3", "4+3", "6+3", "8+3", "version"]
+    requests = asked(sandbox)[3:]
+    # The page after the short one may have been asked for already: one is decoded while the next is on its way.
+    assert requests[0] == "3+4"
+    assert requests[requests.index("version") :] == ["version", "0+4", "2+3", "4+3", "6+3", "8+3", "version"]
     assert (taken.attempts, taken.consistent) == (2, True)
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
 
