@@ -111,6 +111,10 @@ def _repetitive(fields: tuple[Field, ...], prefix: str = "") -> Iterator[str]:
 #: Parquet paths of the columns that get a dictionary. For text that is nearly unique one costs time and room.
 DICTIONARY_COLUMNS = list(_repetitive(ITEM_FIELDS))
 
+#: Columns whose smallest and largest value are noted for each row group. Text is in no order that would let an engine
+#: skip one, so it is not compared.
+STATISTICS_COLUMNS = [field.column for field in ITEM_FIELDS if not field.fields and field.type != pa.string()]
+
 
 def wire_item(fields: Iterable[Field]) -> pa.StructType:
     """Return what pyarrow's JSON reader is told to expect of an item."""
