@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowException, BaseHook
+from airflow_provider_achieveit._failures import decided_failures
 from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItError, AchieveItNotFoundError, failure
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
 
@@ -26,6 +27,9 @@ _NO_PLAN = "00000000-0000-0000-0000-000000000000"
 
 class AchieveItHook(BaseHook):
     """Reads the items of AchieveIt plans through an Airflow connection of type `achieveit`.
+
+    An error that another try can't help, such as a refused key, is also an `AirflowFailException`: it fails a task that
+    uses the hook at once, whatever its `retries`.
 
     Args:
         achieveit_conn_id: Id of the connection: its password is the API key, its host the base URL.
@@ -46,7 +50,8 @@ class AchieveItHook(BaseHook):
         Raises:
             AchieveItConfigError: There is no such connection, or a field of it can't be used.
         """
-        return self._client
+        with decided_failures():
+            return self._client
 
     @cached_property
     def _client(self) -> AchieveItClient:
@@ -86,7 +91,9 @@ class AchieveItHook(BaseHook):
             AchieveItConfigError: A bad argument, before any request.
             AchieveItError: As in `api.errors.DECISIONS`.
         """
-        return self.get_conn().get_plan_items(plan_id, sort_key=sort_key, sort_direction=sort_direction)
+        with decided_failures():
+            items = self.get_conn().get_plan_items(plan_id, sort_key=sort_key, sort_direction=sort_direction)
+        return _decided(items)
 
     def get_plan_version(self, plan_id: str) -> PlanVersion:
         """Ask for the number of items and the newest update, with one tiny request.
@@ -94,7 +101,8 @@ class AchieveItHook(BaseHook):
         Raises:
             AchieveItError: As in `api.errors.DECISIONS`.
         """
-        return self.get_conn().get_plan_version(plan_id)
+        with decided_failures():
+            return self.get_conn().get_plan_version(plan_id)
 
     def get_plan_table(self, plan_id: str) -> pa.Table:
         """Return a plan as a typed, consistent Arrow table with the columns of `plan_items`.
@@ -105,7 +113,8 @@ class AchieveItHook(BaseHook):
         """
         from airflow_provider_achieveit.lake.snapshot import read_table
 
-        return read_table(self.get_conn(), check_plan_id(plan_id))
+        with decided_failures():
+            return read_table(self.get_conn(), check_plan_id(plan_id))
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one read-only request, and say how much it could verify.
@@ -157,6 +166,11 @@ class AchieveItHook(BaseHook):
             name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
             for name, field in conn_fields().items()
         }
+
+
+def _decided(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    with decided_failures():
+        yield from items
 
 
 def client_settings(connection: Any) -> ClientSettings:

@@ -119,7 +119,8 @@ class _Reader:
         self._before = None
         if self._many_pages and before is None:
             before = self._client.get_plan_version(self._plan_id)
-        first = self._client.fetch(self._plan_id, Window(0, self._page_size), decode_page)
+        window = Window(0, self._page_size)
+        body, first = self._client.fetch(self._plan_id, window, lambda body: (body, decode_page(body)))
         rows = first.rows.num_rows
         with PlanItemsFile(self._path, self._plan_id) as file:
             joint = Joint(file, self._plan_id, tolerant)
@@ -128,7 +129,7 @@ class _Reader:
                 joint.expect(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
                 joint.add(first, rows)
             else:
-                before = self._read_pages(first, before, joint)
+                before = self._read_pages(body, first, before, joint)
         version = (
             PlanVersion(joint.rows, joint.newest, joint.newest_id) if before is None or rows >= first.total else before
         )
@@ -137,7 +138,7 @@ class _Reader:
             self._path, joint.rows, version, joint.problem is None, joint.plan_name, dict(joint.rescued), attempt
         )
 
-    def _read_pages(self, first: Page, before: PlanVersion | None, joint: Joint) -> PlanVersion:
+    def _read_pages(self, body: bytes, first: Page, before: PlanVersion | None, joint: Joint) -> PlanVersion:
         """Read a plan of several pages, and prove that it stood still meanwhile; return its version."""
         self._many_pages = True
         self._page_size = size = first.rows.num_rows  # the API may allow less than was asked for
@@ -153,9 +154,14 @@ class _Reader:
             skips = range(size - 1, before.total_count - 1, size - 1)
         total = before.total_count
         windows = [Window(skip, size) for skip in skips]
+
+        def decode(another: bytes) -> Page:
+            # The first page, read again, is as a rule what it was.
+            return first if another == body else decode_page(another)
+
         progress = _Progress(self._plan_id, len(windows) + joint.pages, total)
         # Closed here, so that no request of this attempt is under way when the next one begins.
-        with closing(self._client.fetch_all(self._plan_id, windows, decode_page)) as pages:
+        with closing(self._client.fetch_all(self._plan_id, windows, decode)) as pages:
             for window, page in zip(windows, pages, strict=True):
                 joint.expect_total(total, page.total)
                 joint.add(page, min(size, total - window.skip))

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
 from airflow_provider_achieveit.lake.spool import sha256, sweep, try_hold
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
 
 
 class Store:
@@ -47,19 +49,13 @@ class Store:
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, or None if there is none."""
         with self._explained("reading", key):
-            try:
-                return bytes(self._fs.cat_file(self._path(key)))
-            except FileNotFoundError:
-                return None
+            return self._if_there(key, lambda path: bytes(self._fs.cat_file(path)))
 
     def size(self, key: str) -> int | None:
         """Return an object's size in bytes, or None if there is none."""
         with self._explained("looking at", key):
             self._fs.invalidate_cache()
-            try:
-                return int(self._fs.info(self._path(key))["size"])
-            except FileNotFoundError:
-                return None
+            return self._if_there(key, lambda path: int(self._fs.info(path)["size"]))
 
     def sha256(self, key: str, scratch: Path) -> str | None:
         """Return the SHA-256 of an object as a reader would get it, or None if there is none.
@@ -68,19 +64,37 @@ class Store:
             key: The object.
             scratch: A local path to download it to.
         """
-        with self._explained("reading", key):
-            try:
-                if self._local:
-                    return sha256(Path(self._path(key)))
-                self._fs.get_file(self._path(key), str(scratch))
-            except FileNotFoundError:
-                return None
-            digest = sha256(scratch)
+
+        def digest(path: str) -> str:
+            if self._local:
+                return sha256(Path(path))
+            self._fs.get_file(path, str(scratch))
+            found = sha256(scratch)
             scratch.unlink()
-            return digest
+            return found
+
+        with self._explained("reading", key):
+            return self._if_there(key, digest)
+
+    def _if_there(self, key: str, look: Callable[[str], T]) -> T | None:
+        """Look at an object, or return None if there is none."""
+        path = self._path(key)
+        try:
+            return look(path)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            # Of an object that is not there, S3 says this to whom may list only a part of the bucket.
+            self._fs.invalidate_cache()
+            with suppress(FileNotFoundError):
+                if path in self._fs.ls(path.rpartition("/")[0], detail=False):
+                    raise
+            return None
 
     def check(self) -> None:
         """Find out before the work whether there is a place to write to.
+
+        Rights below the root are enough: nothing is asked of the bucket unless the root is empty.
 
         Raises:
             AchieveItStoreError: The bucket does not exist or is forbidden, or the directory can't be written to.
@@ -91,10 +105,23 @@ class Store:
                 if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
                     raise PermissionError(f"{parent} is no directory that can be written to")
                 return
-            bucket = self._root.split("/", 1)[0]
             self._fs.invalidate_cache()
-            if not self._fs.exists(bucket):
-                raise FileNotFoundError(f"there is no bucket {bucket!r} that this connection can see")
+            try:
+                self._fs.ls(self._root, detail=False)
+            except FileNotFoundError:  # nothing has landed yet, or there is no bucket
+                self._check_bucket(self._root.split("/", 1)[0])
+
+    def _check_bucket(self, bucket: str) -> None:
+        # Without rights on the bucket itself, gcsfs does not find an empty one by `info`.
+        for look in (self._fs.info, self._fs.ls):
+            try:
+                look(bucket)
+            except FileNotFoundError:
+                continue
+            except PermissionError:
+                pass  # it is there, and the root may be looked at
+            return
+        raise FileNotFoundError(f"there is no bucket {bucket!r} that this connection can see")
 
     def publish(self, files: Sequence[tuple[Path, str]]) -> None:
         """Swap objects in, each whole, in the order given.

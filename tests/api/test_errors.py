@@ -181,6 +181,9 @@ def test_the_table_is_true(
     assert error.situation == situation
     assert error.decision is decision
     assert decision.advice in str(error)
+    # For Airflow it is final, and for whoever catches it, it is the same error.
+    assert isinstance(raised.value, decision.error)
+    assert pickle.loads(pickle.dumps(raised.value)).__dict__ == raised.value.__dict__ == error.__dict__
     assert str(raised.value) == str(error)
     assert error.plan_id == ("p1" if situation != "bad_input" else None) or situation == "store"
     if decision.situation in HTTP_STATUS:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItConfigError
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
@@ -51,6 +52,26 @@ def test_the_client_works_without_airflow(hook: Hook, monkeypatch: pytest.Monkey
     assert reader.get_conn() is client
     monkeypatch.delenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT")
     assert client.get_plan_version("p1").total_count == 25
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda hook: list(hook.get_plan_items("p1")),
+        lambda hook: hook.get_plan_version("p1"),
+        lambda hook: hook.get_plan_table("p1"),
+    ],
+    ids=["items", "version", "table"],
+)
+def test_a_refused_key_fails_a_task_at_once(hook: Hook, sandbox: Sandbox, ask: Callable[[AchieveItHook], Any]) -> None:
+    """Airflow tries such a task no second time; who catches the error finds status and plan."""
+    sandbox.key = "another"
+    with pytest.raises(AirflowFailException, match="answered 401") as caught:
+        ask(hook())
+    assert isinstance(caught.value, AchieveItAuthError)
+    assert (caught.value.status, caught.value.plan_id) == (401, "p1")
+    assert caught.value.__cause__ is None
+    assert len(sandbox.requests) == 1
 
 
 def test_making_a_hook_opens_and_resolves_nothing(sandbox: Sandbox) -> None:

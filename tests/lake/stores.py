@@ -9,12 +9,13 @@ import os
 os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import boto3
@@ -27,6 +28,7 @@ from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Response
 
 from airflow_provider_achieveit.lake.store import Store
 
@@ -81,9 +83,11 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
     Attributes:
         writes: How many requests to change something came in since `empty`.
         before_write: Called with that number before such a request is looked at; True refuses it.
+        narrow: Whether the credentials have rights on what lies under the destination, and on nothing else.
     """
 
     _server: ThreadingHTTPServer | BaseWSGIServer
+    narrow = False
 
     def __enter__(self) -> Any:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -102,6 +106,7 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
     def empty(self) -> None:
         self.writes = 0
         self.before_write: Callable[[int], bool] | None = None
+        self.narrow = False
         for key in self.objects():
             self.put(key, None)
 
@@ -143,13 +148,23 @@ class S3Stores(RemoteStores):
         self.boto.create_bucket(Bucket=BUCKET)
         return self
 
-    def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         ours = environ["PATH_INFO"].startswith(f"/{ROOT}/")
         if ours and environ["REQUEST_METHOD"] in ("PUT", "POST") and self._refused():
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start_response("403 Forbidden", [("Content-Type", "application/xml")])
-            return iter([b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"])
-        return iter(self._application(environ, start_response))
+            return self._denied(start_response)
+        if not self.narrow:
+            return self._application(environ, start_response)
+        lists_ours = f"prefix={quote(ROOT.partition('/')[2], safe='')}%2F" in environ["QUERY_STRING"]
+        answer = Response.from_app(self._application, environ)
+        # S3 keeps from such a role what is not there.
+        if not (ours or lists_ours) or answer.status_code == 404:
+            return self._denied(start_response)
+        return answer(environ, start_response)
+
+    def _denied(self, start_response: StartResponse) -> list[bytes]:
+        start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
 
     def store(self) -> Store:
         return Store(s3fs.S3FileSystem(skip_instance_cache=True, **self.options), ROOT)
@@ -187,6 +202,9 @@ class GcsStores(RemoteStores):
 
         class Handler(RequestHandler):  # type: ignore[misc]
             def do_GET(self) -> None:  # noqa: N802 - the base class's name
+                if stores.narrow and self.path.partition("?")[0].endswith(f"/b/{BUCKET}"):
+                    self.send_error(403)
+                    return
                 with lock:
                     super().do_GET()
 

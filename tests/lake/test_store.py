@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.api.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.spool import try_hold
 from airflow_provider_achieveit.lake.store import Store
-from tests.lake.stores import LocalStores, S3Stores
+from tests.lake.stores import BUCKET, LocalStores, S3Stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +82,39 @@ def test_a_bucket_that_does_not_exist_is_named(kind: str, request: pytest.Fixtur
     store = Store(remote.store()._fs, "no-such-bucket/lake")
     with pytest.raises(AchieveItStoreError, match="there is no bucket 'no-such-bucket' that this connection can see"):
         store.check()
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs"])
+def test_rights_on_what_lies_under_the_destination_are_enough(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Such as a role whose policy names a prefix: the bucket can't be looked at, and what is missing is forbidden."""
+    remote: S3Stores | GcsStores = request.getfixturevalue(f"running_{kind}")
+    remote.empty()
+    remote.narrow = True
+    try:
+        store = remote.store()
+        store.check()
+        assert store.read("a/b.json") is None
+        assert store.size("a/b.json") is None
+        assert store.sha256("a/b.json", tmp_path / "scratch") is None
+        store.publish([(written(tmp_path / "file", b"body"), "a/b.json")])
+        store.check()
+        assert store.read("a/b.json") == b"body"
+        assert store.read("a/c.json") is None
+        assert store.size("a/b.json") == 4
+    finally:
+        remote.narrow = False
+
+
+def test_a_bucket_that_is_forbidden_is_named(running_s3: S3Stores) -> None:
+    """A role for another part of it can't write here."""
+    running_s3.narrow = True
+    try:
+        with pytest.raises(AchieveItStoreError, match=r"looking at s3://lake-bucket/else.* PermissionError"):
+            Store(running_s3.store()._fs, f"{BUCKET}/elsewhere").check()
+    finally:
+        running_s3.narrow = False
 
 
 @pytest.fixture

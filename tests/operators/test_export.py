@@ -137,6 +137,16 @@ def test_the_log_shows_progress_and_not_every_item(export: Export, caplog: pytes
     assert len(lines) < 10
 
 
+def test_a_role_that_sees_the_destination_alone_can_export(export: Export, s3: S3Stores) -> None:
+    """Also the first time, when what is looked for is missing, which S3 then calls forbidden."""
+    s3.narrow = True
+    operator = export(destination=s3.uri, destination_conn_id="aws_lake", max_shrink=0.5)
+    manifest = operator.execute({})
+    assert operator.execute({})["content_hash"] == manifest["content_hash"]
+    s3.narrow = False
+    assert set(s3.objects()) == {DATA, MANIFEST, LATEST}
+
+
 def test_rendered_fields_are_templates() -> None:
     """Whatever names a place or a plan can be a template."""
     assert set(AchieveItExportOperator.template_fields) == {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
+from airflow_provider_achieveit._failures import AuthFailure
 from airflow_provider_achieveit.api.errors import (
     AchieveItDataError,
     AchieveItNotFoundError,
@@ -116,10 +117,10 @@ CASES = [
     # Timeout and soft_fail
     Case("time is up, softly", AirflowSkipException, arguments={**SOFT, "timeout": 0.3}),
     # A refused key: at once, whatever the budget
-    Case("401", AirflowFailException, lambda s: s.fail_from(1, status=401), requests=1),
-    Case("403", AirflowFailException, lambda s: setattr(s.plan, "forbidden", True), requests=1),
+    Case("401", AuthFailure, lambda s: s.fail_from(1, status=401), requests=1),
+    Case("403", AuthFailure, lambda s: setattr(s.plan, "forbidden", True), requests=1),
     Case("401, softly", AirflowSkipException, lambda s: s.fail_from(1, status=401), arguments=SOFT, requests=1),
-    Case("401 while it waits", AirflowFailException, lambda s: s.fail_from(3, status=401), requests=3),
+    Case("401 while it waits", AuthFailure, lambda s: s.fail_from(3, status=401), requests=3),
     Case("401 while it waits, softly", AirflowSkipException, lambda s: s.fail_from(3, status=401), arguments=SOFT),
     # What passes is waited out within the client's budget; what does not is left to the task's retries
     Case(
