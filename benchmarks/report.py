@@ -1,72 +1,17 @@
-"""From results to `benchmarks.md` and its plots: `report.py FOLDER`, where `FOLDER/benchmarks/results.json` is."""
+"""From results to `benchmarks.md`, its plots and what the README beside the folder quotes: `report.py FOLDER`.
+
+The results are in `FOLDER/benchmarks/results.json`.
+"""
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-matplotlib.rcParams.update(
-    {"svg.hashsalt": "benchmarks", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-)
-from matplotlib import pyplot as plt
-
-OURS, FLOOR, ARROW, NAIVE = "export_plan", "floor", "dlt, Arrow, deferred", "requests + pandas"
-IMPORTS = "export operator, imports only"
-COLORS = {OURS: "#c0392b", "export operator": "#e08e79", FLOOR: "#222222", ARROW: "#2e6da4"}
-LABELS = {
-    OURS: "this package, `export_plan`",
-    "export operator": "this package, the operator",
-    "export_plan, 1 at a time": "this package, one request at a time",
-}
-
-
-class Results:
-    """The runs of a campaign, by peer and load."""
-
-    def __init__(self, path: Path) -> None:
-        self.raw = json.loads(path.read_text())
-        self._runs: dict[tuple[str, int, float], list[dict[str, Any]]] = {}
-        for run in self.raw["runs"]:
-            self._runs.setdefault((run["peer"], run["items"], run["latency"]), []).append(run)
-        self.peers = list(dict.fromkeys(run["peer"] for run in self.raw["runs"] if run["peer"] != IMPORTS))
-        plain = [run["items"] for run in self.raw["runs"] if not run["latency"] and run["items"]]
-        #: The sizes that every peer was given.
-        self.sizes = [
-            size for size in sorted(set(plain)) if all((peer, size, 0.0) in self._runs for peer in self.peers)
-        ]
-        late = [(run["items"], run["latency"]) for run in self.raw["runs"] if run["latency"]]
-        self.late_items, self.latency = late[0]
-
-    def sizes_of(self, peer: str) -> list[int]:
-        return sorted(items for name, items, latency in self._runs if name == peer and not latency)
-
-    def all(self, what: str, peer: str, items: int, latency: float = 0.0) -> list[float]:
-        return [run[what] for run in self._runs.get((peer, items, latency), [])]
-
-    def median(self, what: str, peer: str, items: int, latency: float = 0.0) -> float:
-        return statistics.median(self.all(what, peer, items, latency))
-
-    def marginal(self, peer: str) -> float:
-        """Microseconds of CPU for one more item, between the two largest sizes."""
-        if len(self.sizes) < 2:
-            return float("nan")
-        low, high = self.sizes[-2:]
-        return (self.median("cpu", peer, high) - self.median("cpu", peer, low)) / (high - low) * 1e6
-
-    def ratio(self, what: str, peer: str, other: str, items: int, latency: float = 0.0) -> float:
-        """Median over the rounds of one peer's cost as a multiple of another's in the same round."""
-        pairs = zip(self.all(what, peer, items, latency), self.all(what, other, items, latency), strict=True)
-        return statistics.median(mine / theirs for mine, theirs in pairs)
-
-    def inside(self, what: str, key: str) -> float:
-        return statistics.median(result[key] for result in self.raw["inside"][what])
+from plots import plot_latency, plot_linearity, plot_sizes
+from results import ARROW, FLOOR, IMPORTS, NAIVE, ONE_AT_A_TIME, OURS, Results, label
 
 
 def _spread(values: list[float], digits: int) -> str:
@@ -84,17 +29,13 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _name(peer: str) -> str:
-    return LABELS.get(peer, peer)
-
-
 def costs(results: Results) -> str:
     small, large = results.sizes[0], results.sizes[-1]
     rows = []
     for peer in results.peers:
         rows.append(
             [
-                _name(peer),
+                label(peer),
                 _spread(results.all("cpu", peer, large), 1),
                 f"{results.ratio('cpu', peer, FLOOR, large):.2f}",
                 f"{results.marginal(peer):.0f}",
@@ -115,7 +56,7 @@ def costs(results: Results) -> str:
 
 def memory(results: Results) -> str:
     rows = [
-        [_name(peer), *(_spread(results.all("peak_mb", peer, size), 0) for size in results.sizes)]
+        [label(peer), *(_spread(results.all("peak_mb", peer, size), 0) for size in results.sizes)]
         for peer in results.peers
     ]
     rows.append([IMPORTS, _spread(results.all("peak_mb", IMPORTS, 0), 0), *[""] * (len(results.sizes) - 1)])
@@ -127,7 +68,7 @@ def latency(results: Results) -> str:
     peers = [peer for peer in results.peers if results.all("wall", peer, *at)]
     rows = [
         [
-            _name(peer),
+            label(peer),
             _spread(results.all("wall", peer, *at), 1),
             f"{results.median('requests', peer, *at):.0f}",
             f"{max(results.all('max_in_flight', peer, *at)):.0f}",
@@ -135,6 +76,26 @@ def latency(results: Results) -> str:
         for peer in peers
     ]
     return _table(("", "wall s", "requests", "at most in flight"), rows)
+
+
+def speed(results: Results) -> str:
+    """What the README quotes."""
+    large, at = results.sizes[-1], (results.late_items, results.latency)
+    rows = []
+    for peer in results.peers:
+        if peer != ONE_AT_A_TIME:
+            late = results.all("wall", peer, *at)
+            figures = (results.median("cpu", peer, large), results.median("peak_mb", peer, large))
+            wall = f"{results.median('wall', peer, *at):.0f}" if late else ""
+            rows.append([label(peer), f"{figures[0]:.1f}", f"{figures[1]:.0f}", wall])
+    head = (f"{large:,} items", "CPU s", "peak MB", f"s with {results.latency * 1e3:.0f} ms a request")
+    raw = results.raw
+    versions = raw["versions"]["airflow"] | raw["versions"]["dlt"]
+    how = (
+        f"Medians of {raw['rounds']} rounds of `{raw['command']}` on {raw['date']}; Airflow {versions['apache-airflow']}, "
+        f"pyarrow {versions['pyarrow']}, pandas {versions['pandas']}, dlt {versions['dlt']}. Believe ratios, not seconds."
+    )
+    return f"{_table(head, rows)}\n\n{how}"
 
 
 def targets(results: Results) -> str:
@@ -164,7 +125,7 @@ def targets(results: Results) -> str:
         ),
         (
             f"wall with {results.latency * 1e3:.0f} ms a request, 4 at once as a multiple of 1",
-            results.ratio("wall", OURS, "export_plan, 1 at a time", *at),
+            results.ratio("wall", OURS, ONE_AT_A_TIME, *at),
             0.3,
             ".2f",
         ),
@@ -224,66 +185,6 @@ def versions(results: Results) -> str:
     return "\n".join(lines)
 
 
-def plot_sizes(results: Results, what: str, label: str, path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for peer in results.peers:
-        sizes = results.sizes_of(peer)
-        strong = peer in COLORS
-        axes.plot(
-            sizes, [results.median(what, peer, size) for size in sizes],
-            marker="o", markersize=4, label=_name(peer).replace("`", ""),
-            color=COLORS.get(peer), linewidth=2.2 if strong else 1, alpha=1 if strong else 0.6,
-        )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="items", ylabel=label)
-    axes.grid(which="major", alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
-    _save(figure, path)
-
-
-def plot_linearity(results: Results, path: Path) -> None:
-    """CPU on linear axes: a straight line is what linear growth looks like."""
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for peer in (OURS, FLOOR):
-        sizes = results.sizes_of(peer)
-        axes.plot(
-            sizes,
-            [results.median("cpu", peer, size) for size in sizes],
-            marker="o",
-            color=COLORS[peer],
-            label=_name(peer).replace("`", ""),
-        )
-        for size in sizes:
-            axes.plot(
-                [size, size],
-                [min(results.all("cpu", peer, size)), max(results.all("cpu", peer, size))],
-                color=COLORS[peer],
-                alpha=0.4,
-            )
-    axes.set(xlabel="items", ylabel="CPU seconds", xlim=(0, None), ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    _save(figure, path)
-
-
-def plot_latency(results: Results, path: Path) -> None:
-    at = (results.late_items, results.latency)
-    peers = [peer for peer in results.peers if results.all("wall", peer, *at)][::-1]
-    figure, axes = plt.subplots(figsize=(8, 0.5 + 0.4 * len(peers)), layout="constrained")
-    bars = axes.barh(
-        [_name(peer).replace("`", "") for peer in peers],
-        [results.median("wall", peer, *at) for peer in peers],
-        color=[COLORS.get(peer, "#bbbbbb") for peer in peers],
-    )
-    axes.bar_label(bars, fmt="%.1f", padding=3)
-    axes.set(xlabel=f"seconds for {at[0]:,} items, {at[1] * 1e3:.0f} ms a request")
-    _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
 def main(folder: Path) -> None:
     results = Results(folder / "benchmarks" / "results.json")
     plot_sizes(results, "cpu", "CPU seconds", folder / "benchmarks" / "cpu.svg")
@@ -301,6 +202,11 @@ def main(folder: Path) -> None:
     }.items():  # fmt: skip
         text = text.replace(f"{{{name}}}", value)
     (folder / "benchmarks.md").write_text(text)
+    readme = folder.parent / "README.md"
+    if readme.exists():
+        before, begin, rest = readme.read_text().partition("<!-- speed: written by make bench -->\n")
+        _, end, after = rest.partition("<!-- end of speed -->")
+        readme.write_text(f"{before}{begin}{speed(results)}\n{end}{after}")
 
 
 if __name__ == "__main__":
