@@ -191,8 +191,10 @@ class AchieveItClient:
 
         Few results are under way or waiting, so memory does not grow with the plan.
         """
-        # One thread more than requests at a time: a page is decoded while the next ones are on their way.
-        threads = self.settings.max_concurrency + 1
+        # One thread more than requests at a time: a page is decoded while the next ones are on their way. But one
+        # request at a time means the pages in their order, which two threads would not keep.
+        slots = self.settings.max_concurrency
+        threads = 1 if slots == 1 else slots + 1
         waiting: deque[Future[T]] = deque()
         with (
             # One thread decodes. Several would each keep the memory that a page takes, and gain nothing: a page is
