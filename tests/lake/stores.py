@@ -149,22 +149,19 @@ class S3Stores(RemoteStores):
         return self
 
     def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        denied = Response(body, 403, content_type="application/xml")
         ours = environ["PATH_INFO"].startswith(f"/{ROOT}/")
         if ours and environ["REQUEST_METHOD"] in ("PUT", "POST") and self._refused():
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            return self._denied(start_response)
+            return denied(environ, start_response)
         if not self.narrow:
             return self._application(environ, start_response)
         lists_ours = f"prefix={quote(ROOT.partition('/')[2], safe='')}%2F" in environ["QUERY_STRING"]
-        answer = Response.from_app(self._application, environ)
+        answer = Response.from_app(self._application, environ, buffered=True)
         # S3 keeps from such a role what is not there.
-        if not (ours or lists_ours) or answer.status_code == 404:
-            return self._denied(start_response)
-        return answer(environ, start_response)
-
-    def _denied(self, start_response: StartResponse) -> list[bytes]:
-        start_response("403 Forbidden", [("Content-Type", "application/xml")])
-        return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+        allowed = (ours or lists_ours) and answer.status_code != 404
+        return (answer if allowed else denied)(environ, start_response)
 
     def store(self) -> Store:
         return Store(s3fs.S3FileSystem(skip_instance_cache=True, **self.options), ROOT)
