@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -200,7 +201,7 @@ def main() -> None:
             print(name, result, flush=True)
     results = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "command": "make bench" if not options.quick else "python benchmarks/run.py --quick",
+        "command": f'make bench ARGS="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else "make bench",
         "rounds": rounds,
         "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
         "versions": _versions({name: python for name, python in pythons.items() if name != "plots"}),
