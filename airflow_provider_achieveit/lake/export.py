@@ -1,11 +1,10 @@
-"""One export: snapshot, guards, publish, manifest."""
+"""One export: snapshot, guards, manifest, publish."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_achieveit import __version__
@@ -16,6 +15,7 @@ from airflow_provider_achieveit.api.version import PlanVersion, format_timestamp
 from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.manifest import Manifest
 from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.publish import publish_snapshot
 from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.snapshot import Snapshot, take_snapshot
 from airflow_provider_achieveit.lake.spool import sha256, spool
@@ -24,9 +24,6 @@ from airflow_provider_achieveit.lake.store import Store
 log = logging.getLogger(__name__)
 
 TABLE = "plan_items"
-
-#: How often a snapshot is published when another export keeps overwriting it.
-_PUBLISHES = 3
 
 #: How many fields a message about drift names.
 _NAMED = 20
@@ -108,7 +105,7 @@ def export_plan(
             "provider_version": __version__,
             **(run or {}),
         }
-        _publish(store, manifest, [(taken.path, key)], directory)
+        publish_snapshot(store, manifest, [(taken.path, key)], directory, client.sleep)
     return manifest
 
 
@@ -145,40 +142,3 @@ def _named(rescued: dict[str, int]) -> str:
     most = sorted(rescued.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]
     named = ", ".join(f"{path[:100]} ({count})" for path, count in most)
     return named if len(rescued) <= _NAMED else f"{named} and {len(rescued) - _NAMED} more"
-
-
-def _publish(store: Store, manifest: Manifest, tables: list[tuple[Path, str]], directory: Path) -> None:
-    """Publish tables, then their manifest, and look whether another export of the same snapshot came in between.
-
-    Whoever writes the manifest last finds out here whether the tables are still its own, so that when all of several
-    concurrent exports succeed, the manifest matches its files.
-    """
-    plan_id, label = manifest["plan_id"], manifest["snapshot"]
-    manifest_key, latest_key = manifests.manifest_key(plan_id, label), manifests.latest_key(plan_id)
-    for pattern in (f"*/plan={plan_id}/snapshot=*", f"_manifests/plan={plan_id}"):
-        store.sweep(pattern)
-    body = manifests.encode(manifest)
-    written = directory / "manifest.json"
-    written.write_bytes(body)
-    for _ in range(_PUBLISHES):
-        store.publish([*tables, (written, manifest_key), (written, latest_key)])
-        log.info("Plan %s: published %d rows as %s", plan_id, manifest["rows"], store.uri(tables[0][1]))
-        if store.read(manifest_key) != body:
-            log.warning("Plan %s: another export published snapshot %s after this one", plan_id, label)
-            _mend_latest(store, manifest_key, latest_key, written)
-            return
-        digests = [store.sha256(key, directory / "check") for _, key in tables]
-        if digests == [file["sha256"] for file in manifest["files"]]:
-            return
-        log.warning("Plan %s: another export is publishing snapshot %s as well; publishing again", plan_id, label)
-    what = f"snapshot {label} was overwritten by another export {_PUBLISHES} times"
-    raise failure("store", what, plan_id=plan_id)
-
-
-def _mend_latest(store: Store, manifest_key: str, latest_key: str, written: Path) -> None:
-    """Make `latest.json`, while it holds what was written here, follow the manifest that replaced ours."""
-    while (newer := store.read(manifest_key)) is not None and newer != (ours := written.read_bytes()):
-        if store.read(latest_key) != ours:
-            return
-        written.write_bytes(newer)
-        store.publish([(written, latest_key)])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.errors import AchieveItStoreError
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.sandbox import Sandbox
@@ -36,24 +37,33 @@ def tenants() -> Iterator[list[Sandbox]]:
 def test_the_manifest_matches_its_files_whoever_came_last(
     kind: str, request: pytest.FixtureRequest, tenants: list[Sandbox]
 ) -> None:
-    """Twenty races; whichever export wins, a reader finds one of the two snapshots and its own manifest."""
+    """Ten races; whichever export wins, a reader finds one of the two snapshots and its own manifest.
+
+    An export that loses every time may say so instead, which is rare.
+    """
     stores: Stores = request.getfixturevalue(kind)
     start = Barrier(len(tenants))
 
     def export(sandbox: Sandbox) -> dict[str, Any] | None:
         client = AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url))
         start.wait()
-        return export_plan(client, stores.store(), "p1", snapshot="now")
+        try:
+            return export_plan(client, stores.store(), "p1", snapshot="now")
+        except AchieveItStoreError as error:
+            assert "snapshot now was overwritten by another export" in str(error)
+            return None
 
-    winners = set()
+    decided = 0
     with ThreadPoolExecutor(len(tenants)) as threads:
-        for _ in range(20):
+        for _ in range(10):
             manifests = list(threads.map(export, tenants))
+            if None in manifests:
+                continue
+            decided += 1
             objects = stores.objects()
             assert set(objects) == {DATA, MANIFEST, LATEST}
             manifest = json.loads(objects[MANIFEST])
             assert manifest in manifests
             assert json.loads(objects[LATEST]) == manifest
             assert hashlib.sha256(objects[DATA]).hexdigest() == manifest["content_hash"]
-            winners.add(manifest["rows"])
-    assert winners <= {25, 30}
+    assert decided > 6
