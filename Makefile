@@ -26,7 +26,7 @@ demo: $(VENV)/.installed ## Export three sandbox plans with a real Airflow into 
 
 .PHONY: test
 test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: airflow
 airflow: $(VENV)/.installed ## Look around: Airflow's UI on localhost with sandbox, connection and example DAGs, until Ctrl-C
