@@ -41,14 +41,21 @@ def open_store(destination: str, conn_id: str | None) -> Store:
         path = ObjectStoragePath(destination, **({} if conn_id is None else {"conn_id": conn_id}))
         fs, root = path.fs, path.path
     except Exception as error:  # Airflow and each store raise classes of their own for this
-        hint = f": install {_PACKAGES[protocol]}" if protocol in _PACKAGES else ""
-        known = ", ".join(["file", *sorted(_PACKAGES)])
         what = (
-            f"destination {destination!r} can't be opened with connection {conn_id!r}{hint} "
-            f"({type(error).__name__}: {error}; known protocols are {known})"
+            f"destination {destination!r} can't be opened with connection {conn_id!r}{_hint(protocol, bucket, error)} "
+            f"({type(error).__name__}: {error})"
         )
         raise failure("bad_input", what) from error
     return Store(fs, root)
+
+
+def _hint(protocol: str, bucket: str, error: Exception) -> str:
+    """Say what a destination that can't be opened may need."""
+    if protocol not in _PACKAGES:
+        return f": known protocols are {', '.join(['file', *sorted(_PACKAGES)])}"
+    if "@" in bucket and not isinstance(error, ImportError | ValueError):  # these mean that something is not installed
+        return f": what stands before the @ is an Airflow connection, so {bucket.partition('@')[0]!r} has to be one"
+    return f"; it needs {_PACKAGES[protocol]} to be installed"
 
 
 def plan_asset(store: Store, plan_id: str) -> Asset:

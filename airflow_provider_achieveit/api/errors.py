@@ -217,11 +217,18 @@ DECISIONS: dict[str, Decision] = {
         "An export without max_shrink and if_unchanged replaces it; or put the right file back.",
     ),
     "store": Decision(
-        "the object store refused, or two exports of one snapshot keep overwriting each other",
+        "the object store refused",
         AchieveItStoreError,
         False,
         True,
-        "Check the destination and its Airflow connection; let one task at a time write one snapshot.",
+        "Check the destination and its Airflow connection.",
+    ),
+    "contended": Decision(
+        "two exports of one snapshot kept overwriting each other",
+        AchieveItStoreError,
+        False,
+        True,
+        "Let one task at a time write one snapshot (max_active_tis_per_dag=1, a pool), or give each its own label.",
     ),
 }
 

@@ -26,7 +26,8 @@ class Joint:
     """Puts pages together, and sees whether they fit.
 
     What it knows of the rows so far: how many `pages` and `rows` there were, the `newest` time that one of them was
-    updated and that one's `newest_id`, the plan's name, the first `problem`, and which paths were `rescued` how often.
+    updated, that one's `newest_id` and `newest_name`, the plan's name, the first `problem`, and which paths were
+    `rescued` how often.
 
     Args:
         file: Where the rows go.
@@ -43,6 +44,7 @@ class Joint:
         self.rows = 0
         self.newest: datetime | None = None
         self.newest_id: str | None = None
+        self.newest_name: str | None = None
         self.plan_name: str | None = None
         self.problem: str | None = None
         self.rescued: Counter[str] = Counter()
@@ -85,6 +87,7 @@ class Joint:
         newest = _EPOCH + timedelta(microseconds=latest.as_py()) if latest.is_valid else None
         if newest is not None and (self.newest is None or newest > self.newest):
             self.newest = newest
-            self.newest_id = rows.column("id")[pc.index(moments, latest).as_py()].as_py()
+            row = pc.index(moments, latest).as_py()
+            self.newest_id, self.newest_name = (rows.column(name)[row].as_py() for name in ("id", "name"))
         if self.plan_name is None:
             self.plan_name = rows.column("plan_name")[0].as_py()

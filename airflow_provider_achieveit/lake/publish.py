@@ -67,7 +67,8 @@ def publish_snapshot(
         sleep(backoff(tries))
         if settled():
             return
-    raise failure("store", f"snapshot {label} was overwritten by another export {_PUBLISHES} times", plan_id=plan_id)
+    what = f"snapshot {label} was overwritten by another export {_PUBLISHES} times"
+    raise failure("contended", what, plan_id=plan_id)
 
 
 def _mend_latest(store: Store, manifest_key: str, latest_key: str, written: Path) -> None:

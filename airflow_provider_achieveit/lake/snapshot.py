@@ -128,11 +128,9 @@ class _Reader:
                 # One answer is one state of the plan: it needs no version before and after.
                 joint.expect(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
                 joint.add(first, rows)
+                version = PlanVersion(joint.rows, joint.newest, joint.newest_id, joint.newest_name)
             else:
-                before = self._read_pages(body, first, before, joint)
-        version = (
-            PlanVersion(joint.rows, joint.newest, joint.newest_id) if before is None or rows >= first.total else before
-        )
+                version = self._read_pages(body, first, before, joint)
         self._check_ids(joint)
         return Snapshot(
             self._path, joint.rows, version, joint.problem is None, joint.plan_name, dict(joint.rescued), attempt

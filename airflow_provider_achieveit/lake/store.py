@@ -121,7 +121,7 @@ class Store:
             except PermissionError:
                 pass  # it is there, and the root may be looked at
             return
-        raise FileNotFoundError(f"there is no bucket {bucket!r} that this connection can see")
+        raise FileNotFoundError(f"there is no bucket or container {bucket!r} that this connection can see")
 
     def publish(self, files: Sequence[tuple[Path, str]]) -> None:
         """Swap objects in, each whole, in the order given.

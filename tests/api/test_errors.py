@@ -7,7 +7,7 @@ import inspect
 import pickle
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit import api
 from airflow_provider_achieveit._compat import AirflowFailException
 from airflow_provider_achieveit._failures import decided_failures
-from airflow_provider_achieveit.api import errors
+from airflow_provider_achieveit.api import errors, retry
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import DECISIONS, AchieveItError, failure
 from airflow_provider_achieveit.lake import snapshot
@@ -128,6 +128,21 @@ def export_into_a_file(scene: Scene) -> None:
     scene.export()
 
 
+class ContendedStore(Store):
+    """A store in which somebody else's tables lie where ours were published."""
+
+    def publish(self, files: Sequence[tuple[Path, str]]) -> None:
+        super().publish(files)
+        (_, table), (manifest, _) = files[:2]
+        super().publish([(manifest, table)])  # any other bytes will do
+
+
+def export_beside_another(scene: Scene) -> None:
+    """Export what another export overwrites each time."""
+    store = ContendedStore(LocalFileSystem(), str(scene.lake))
+    export_plan(scene.connect(), store, "p1", snapshot="s")
+
+
 #: How each situation comes about.
 PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "bad_input": lambda scene: scene.connect().get_plan_version("../p1"),
@@ -149,6 +164,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "guard": lambda scene: scene.export(min_rows=26),
     "manifest": export_over_rubbish,
     "store": export_into_a_file,
+    "contended": export_beside_another,
 }
 HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx": 500, "3xx": 302, "any other 4xx": 418}
 
@@ -171,6 +187,7 @@ def test_the_table_is_true(
 ) -> None:
     """Each situation raises its class, tries again or not, fails the task at once or not, and says what to do."""
     monkeypatch.setattr(snapshot, "PAUSES", (0.05, 0.05))
+    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.05)
     decision = DECISIONS[situation]
     scene = Scene(sandbox, connect, tmp_path / "lake")
     expected = decision.error if decision.retried_by_airflow else AirflowFailException
@@ -192,6 +209,7 @@ def test_the_table_is_true(
         "inconsistent",
         "drift",
         "guard",
+        "contended",
     ):  # these read the plan, with as many requests as it has pages
         tries = len(sandbox.requests)
         assert (tries > 1) if decision.retried_in_call else (tries <= 1)

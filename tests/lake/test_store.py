@@ -80,7 +80,7 @@ def test_a_bucket_that_does_not_exist_is_named(kind: str, request: pytest.Fixtur
     """Nothing creates buckets."""
     remote: S3Stores | GcsStores = request.getfixturevalue(f"running_{kind}")
     store = Store(remote.store()._fs, "no-such-bucket/lake")
-    with pytest.raises(AchieveItStoreError, match="there is no bucket 'no-such-bucket' that this connection can see"):
+    with pytest.raises(AchieveItStoreError, match="no bucket or container 'no-such-bucket' that"):
         store.check()
 
 

@@ -105,6 +105,9 @@ CASES = [
     # Content
     Case("same content", AirflowSensorTimeout, arguments=CONTENT),
     Case("content that landed never", "nothing has landed yet", landed=False, arguments=CONTENT),
+    Case(
+        "edited content", 'updated …: "New"', lambda s: s.plan.edit(3, name="New"), arguments=CONTENT, requests=1
+    ),
     Case("a silent edit and its content", "content differs", lambda s: s.plan.edit(3, touch=False), arguments=CONTENT),
     Case("a silent edit and the version", AirflowSensorTimeout, lambda s: s.plan.edit(3, touch=False, name="x")),
     # Since a time; the sandbox's plans were updated last in 2025
