@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 # Only against hangs.
 RUN_TIMEOUT = 240.0
+# SQLite refuses at once whoever has read what another one writes meanwhile; nothing was done then.
+DATABASE_TRIES = 10
 
 
 class AirflowApi:
@@ -68,7 +70,11 @@ class AirflowApi:
         if "Authorization" not in self._session.headers:
             token = self._session.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
-        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **arguments)
+        for _ in range(DATABASE_TRIES):
+            answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=90, **arguments)
+            if answer.status_code != 500 or "Database error" not in answer.text:
+                break
+            time.sleep(1)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         return answer.json() if answer.content else None
