@@ -114,7 +114,8 @@ class AchieveItClient:
             shown = self._transport.redacted(repr(text))
             log.warning("Plan %s: the newest lastUpdated, %s, is no date: only totalCount is compared", plan_id, shown)
             newest = None
-        return PlanVersion(total, newest, item_id if isinstance(item_id, str) else None, str(name))
+        item_id, name = (value if isinstance(value, str) else None for value in (item_id, name))
+        return PlanVersion(total, newest, item_id, name)
 
     def fetch(
         self,

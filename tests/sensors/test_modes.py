@@ -93,6 +93,7 @@ CASES = [
     Case(
         "an item was edited", 'updated …: "Grow revenue"', lambda s: s.plan.edit(3, name="Grow revenue"), requests=1
     ),
+    Case("one without a name", 'updated …: "its-id"', lambda s: s.plan.edit(3, name=None, id="its-id"), requests=1),
     Case("items came in silently", "3 items more", _insert(3), requests=1),
     Case("an item is gone", "1 item fewer", _delete_another, requests=1),
     Case("the newest item is gone", "1 item fewer, the newest update is gone", _delete_newest, requests=1),
