@@ -7,7 +7,7 @@ import inspect
 import pickle
 import pkgutil
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -29,6 +29,7 @@ from airflow_provider_achieveit.lake.manifest import latest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.store import Store
 from airflow_provider_achieveit.sandbox import Sandbox
+from tests.lake.support import ContendedStore
 
 Connect = Callable[..., AchieveItClient]
 
@@ -126,15 +127,6 @@ def export_into_a_file(scene: Scene) -> None:
     """Export to where a file is in the way."""
     scene.lake.write_text("")
     scene.export()
-
-
-class ContendedStore(Store):
-    """A store in which somebody else's tables lie where ours were published."""
-
-    def publish(self, files: Sequence[tuple[Path, str]]) -> None:
-        super().publish(files)
-        (_, table), (manifest, _) = files[:2]
-        super().publish([(manifest, table)])  # any other bytes will do
 
 
 def export_beside_another(scene: Scene) -> None:

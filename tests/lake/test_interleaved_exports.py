@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from airflow_provider_achieveit.api.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.publish import publish_snapshot
 from airflow_provider_achieveit.lake.store import Store
+from tests.lake.support import ContendedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 DATA = "plan_items/plan=p/snapshot=now/plan_items.parquet"
 MANIFEST = "_manifests/plan=p/snapshot=now.json"
@@ -78,7 +79,7 @@ class TurningStore(Store):
         return super().sha256(key, scratch)
 
 
-def publish(root: Path, turns: Turns, name: str) -> bool:
+def publish(store: Store, name: str, sleep: Callable[[float], None]) -> bool:
     """Publish what only this export has read; whether that worked out."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as spool:
         data = Path(spool) / "plan_items.parquet"
@@ -86,15 +87,42 @@ def publish(root: Path, turns: Turns, name: str) -> bool:
         file = {"table": "plan_items", "sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
         manifest = {"plan_id": "p", "snapshot": "now", "rows": 1, "files": [file], "by": name}
         try:
-            publish_snapshot(
-                TurningStore(root, turns, name), manifest, [(data, DATA)], Path(spool), lambda seconds: turns.take(name)
-            )
+            publish_snapshot(store, manifest, [(data, DATA)], Path(spool), sleep)
         except AchieveItStoreError as error:
             assert "was overwritten by another export 4 times" in str(error)
             return False
-        finally:
-            turns.leave()
         return True
+
+
+def publish_in_turn(root: Path, turns: Turns, name: str) -> bool:
+    """Publish when it is this export's turn; a pause ends when its turn comes."""
+    try:
+        return publish(TurningStore(root, turns, name), name, lambda _: turns.take(name))
+    finally:
+        turns.leave()
+
+
+def test_who_was_overwritten_waits_longer_each_time_and_differently_from_others(tmp_path: Path) -> None:
+    """Exports in step would otherwise overwrite each other until all of them give up."""
+    pauses: list[list[float]] = [[], []]
+    for each in pauses:
+        assert not publish(ContendedStore(LocalFileSystem(), str(tmp_path)), "a", each.append)
+        assert len(each) == 4
+        assert 0 < each[0] < each[1] < each[2] < each[3]
+    assert pauses[0] != pauses[1]
+
+
+def test_whose_table_is_back_after_the_pause_has_nothing_more_to_do(tmp_path: Path) -> None:
+    """The other export may have had the same items, or have been published over in the meantime."""
+    store = ContendedStore(LocalFileSystem(), str(tmp_path))
+    pauses: list[float] = []
+
+    def put_back(seconds: float) -> None:
+        pauses.append(seconds)
+        (tmp_path / DATA).write_text("the items of a")
+
+    assert publish(store, "a", put_back)
+    assert len(pauses) == 1
 
 
 @settings(max_examples=400, deadline=None, database=None)
@@ -104,7 +132,7 @@ def test_when_all_succeed_the_manifest_and_the_latest_one_match_the_file(order: 
     """Whoever wins, nobody is told of success while a reader finds one export's manifest with another one's file."""
     turns = Turns(order, exports)
     with tempfile.TemporaryDirectory(dir=MEMORY) as root, ThreadPoolExecutor(exports) as threads:
-        succeeded = list(threads.map(lambda name: publish(Path(root), turns, name), "abc"[:exports]))
+        succeeded = list(threads.map(lambda name: publish_in_turn(Path(root), turns, name), "abc"[:exports]))
         data, manifest, latest = ((Path(root) / key).read_bytes() for key in (DATA, MANIFEST, LATEST))
         left = [path for path in Path(root).rglob("*") if path.is_file()]
     assert any(succeeded)
