@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import Asset, ObjectStoragePath
 from airflow_provider_achieveit.api.errors import failure
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 _PACKAGES = {
     "s3": "apache-airflow-providers-amazon[s3fs]",

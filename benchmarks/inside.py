@@ -68,7 +68,7 @@ def _exporter(url: str) -> Callable[[str], float]:
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.api.settings import ClientSettings
     from airflow_provider_achieveit.lake.export import export_plan
-    from airflow_provider_achieveit.lake.store import Store
+    from airflow_provider_achieveit.lake.sinks.objects import Store
 
     def export(plan: str) -> float:
         client = AchieveItClient(KEY, ClientSettings(base_url=url, max_concurrency=1))
@@ -126,7 +126,9 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
     from types import SimpleNamespace
 
     from airflow_provider_achieveit.api.transport import Transport
-    from airflow_provider_achieveit.lake import columns, decode, export, joint, parquet, snapshot, store
+    from airflow_provider_achieveit.lake import export, table_file
+    from airflow_provider_achieveit.lake.read import columns, decode, page_merger, snapshot
+    from airflow_provider_achieveit.lake.sinks import objects
 
     run = _exporter(url)
     run(plan)
@@ -141,13 +143,13 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
         ("decode", decode, "read_items"),
         ("check", decode, "check_column"),
         ("type", decode, "typed_column"),
-        ("check", joint.Joint, "add"),
+        ("check", page_merger.PageMerger, "add"),
         ("check", snapshot._Reader, "_check_ids"),
-        ("encode", parquet.PlanItemsFile, "add"),
-        ("encode", parquet.PlanItemsFile, "__exit__"),
+        ("encode", table_file.TableWriter, "add"),
+        ("encode", table_file.TableWriter, "__exit__"),
         ("hash", export, "sha256"),
-        ("hash", store.Store, "sha256"),
-        ("upload", store.Store, "publish"),
+        ("hash", objects.Store, "sha256"),
+        ("upload", objects.Store, "publish"),
     ):
         meter.time(stage, owner, name)
     whole = run(plan)

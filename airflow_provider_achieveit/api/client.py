@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow_provider_achieveit.api.answers import accepted, decode_items
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
-from airflow_provider_achieveit.api.retry import Pacer, backoff
+from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
+from airflow_provider_achieveit.api.response import body_of, decode_items
+from airflow_provider_achieveit.api.retry import SharedPause, backoff
 from airflow_provider_achieveit.api.settings import ClientSettings, check_api_key, check_plan_id, check_sort
-from airflow_provider_achieveit.api.transport import Reply, Transport
-from airflow_provider_achieveit.api.version import PlanVersion, parse_timestamp
+from airflow_provider_achieveit.api.transport import Response, Transport
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class AchieveItClient:
     def __init__(self, api_key: str, settings: ClientSettings | None = None) -> None:
         self.settings = settings or ClientSettings()
         self._transport = Transport(check_api_key(api_key), self.settings)
-        self._pacer = Pacer()
+        self._pause = SharedPause()
         self._slots = threading.BoundedSemaphore(self.settings.max_concurrency)
 
     def __repr__(self) -> str:
@@ -57,12 +57,12 @@ class AchieveItClient:
 
     def close(self) -> None:
         """End waits and requests under way; the client can't be used afterwards."""
-        self._pacer.close()
+        self._pause.close()
         self._transport.close()
 
     def sleep(self, seconds: float) -> None:
         """Sleep between two attempts, unless the client is closed meanwhile."""
-        self._pacer.sleep(seconds)
+        self._pause.sleep(seconds)
 
     def get_plan_items(
         self, plan_id: str, *, sort_key: str = "sequenceId", sort_direction: str = "asc"
@@ -148,32 +148,32 @@ class AchieveItClient:
             "sortKey": sort_key,
             "sortDirection": sort_direction,
         }
-        self._pacer.wait()
+        self._pause.wait()
         deadline = time.monotonic() + self.settings.max_retry_seconds
         tries = 0
         while True:
             tries += 1
             delay = backoff(tries)
             try:
-                return decode(accepted(self._send(path, params, deadline, delay)))
+                return decode(body_of(self._send(path, params, deadline, delay)))
             except AchieveItError as error:
                 problem = error.about(plan_id)
                 # What it came of can hold the body, in which a server could echo the key.
                 problem.__cause__ = problem.__context__ = None
             self._wait_or_raise(problem, tries, deadline, delay)
 
-    def _send(self, path: str, params: dict[str, str | int], deadline: float, delay: float) -> Reply:
+    def _send(self, path: str, params: dict[str, str | int], deadline: float, delay: float) -> Response:
         with self._slots:
             # In this order: who has waited for a slot must not send into a pause.
-            self._pacer.wait()
+            self._pause.wait()
             # The last try may start just before the deadline: it still gets one read timeout.
             time_limit = max(deadline - time.monotonic(), self.settings.read_timeout)
-            reply = self._transport.get(path, params, time_limit)
-            if reply.status == 429 or reply.retry_after is not None:
-                pause = max(reply.retry_after or 0.0, delay)
+            response = self._transport.get(path, params, time_limit)
+            if response.status == 429 or response.retry_after is not None:
+                pause = max(response.retry_after or 0.0, delay)
                 if time.monotonic() + pause <= deadline:
-                    self._pacer.pause(pause)  # before the slot is free: who gets it next must not send into the pause
-            return reply
+                    self._pause.pause(pause)  # before the slot is free: who gets it next must not send into the pause
+            return response
 
     def _wait_or_raise(self, problem: AchieveItError, tries: int, deadline: float, delay: float) -> None:
         """Sleep until the next try, or raise the problem if there is to be none."""
@@ -185,7 +185,7 @@ class AchieveItClient:
             problem.args = (f"{problem} (Given up at try {tries}: {budget}.)",)
             raise problem
         log.warning("%s Trying again in %.1f s.", problem, delay)
-        self._pacer.sleep(delay)
+        self._pause.sleep(delay)
 
     def fetch_all(self, plan_id: str, windows: Iterable[Window], decode: Callable[[bytes], T]) -> Generator[T]:
         """Fetch windows concurrently, and yield their results in order.

@@ -38,7 +38,7 @@ def parse_retry_after(text: str | None) -> float | None:
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_RETRY_AFTER)
 
 
-class Pacer:
+class SharedPause:
     """A pause shared by all threads of a client: one 429 slows every request, not only the one that met it."""
 
     def __init__(self) -> None:

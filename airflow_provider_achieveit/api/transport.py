@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import DecodeError, HTTPError
 
 from airflow_provider_achieveit import __version__
-from airflow_provider_achieveit.api.connections import Adapter, Watch
+from airflow_provider_achieveit.api.deadline import Adapter, RequestDeadline
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
 from airflow_provider_achieveit.api.retry import parse_retry_after
 from airflow_provider_achieveit.api.settings import ClientSettings
@@ -20,7 +20,7 @@ USER_AGENT = f"airflow-provider-achieveit/{__version__} python-requests/{request
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """Status of an answer, the seconds that an error asks to wait, and the whole body of a 200."""
 
     status: int
@@ -57,7 +57,7 @@ class Transport:
         self._api_key = api_key
         self._settings = settings
         self._lock = threading.Lock()
-        self._active: set[Watch] = set()
+        self._active: set[RequestDeadline] = set()
         self._session = _Session()
         self._session.auth = _ApiKeyAuth(api_key)
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -68,7 +68,7 @@ class Transport:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
-    def get(self, path: str, params: Mapping[str, str | int], time_limit: float) -> Reply:
+    def get(self, path: str, params: Mapping[str, str | int], time_limit: float) -> Response:
         """Send one request, once, and read the whole answer. Redirects are not followed.
 
         Args:
@@ -79,23 +79,23 @@ class Transport:
         Raises:
             AchieveItError: No usable answer.
         """
-        with Watch(time_limit) as watch:
+        with RequestDeadline(time_limit) as deadline:
             with self._lock:
                 if self._closed:
                     raise _closed()
                 self.sent += 1
-                self._active.add(watch)
+                self._active.add(deadline)
             try:
-                return self._send(path, params, watch)
+                return self._send(path, params, deadline)
             except (requests.RequestException, HTTPError, OSError) as error:
-                problem = _closed() if self._closed else self._translated(error, watch)
+                problem = _closed() if self._closed else self._translated(error, deadline)
             finally:
                 with self._lock:
-                    self._active.discard(watch)
+                    self._active.discard(deadline)
         # Out here it has no context: what urllib3 quotes of an answer could hold the key.
         raise problem
 
-    def _send(self, path: str, params: Mapping[str, str | int], watch: Watch) -> Reply:
+    def _send(self, path: str, params: Mapping[str, str | int], deadline: RequestDeadline) -> Response:
         with self._session.get(
             self._settings.base_url + path,
             params=params,
@@ -107,12 +107,12 @@ class Transport:
             stream=True,
         ) as response:
             if response.status_code != 200:  # decided, whatever the body does
-                return Reply(response.status_code, parse_retry_after(response.headers.get("Retry-After")), b"")
+                return Response(response.status_code, parse_retry_after(response.headers.get("Retry-After")), b"")
             # Five times cheaper than `.content`, which reads in chunks of 10 kB.
             body = response.raw.read(decode_content=True)
-            if watch.expired:
-                raise watch.too_slow()
-            return Reply(200, None, body)
+            if deadline.expired:
+                raise deadline.too_slow()
+            return Response(200, None, body)
 
     def redacted(self, text: str) -> str:
         """Return a text without the key, which a server could echo in what is quoted of its answers."""
@@ -122,14 +122,14 @@ class Transport:
         """Cut the requests under way and close the connections."""
         with self._lock:
             self._closed = True  # from here on nobody opens a connection that nobody would close
-            for watch in self._active:
-                watch.cut()
+            for deadline in self._active:
+                deadline.cut()
         self._session.close()
 
-    def _translated(self, error: Exception, watch: Watch) -> AchieveItError:
+    def _translated(self, error: Exception, deadline: RequestDeadline) -> AchieveItError:
         """Tell the situations apart that `requests` and urllib3 report in many classes."""
-        if watch.expired:  # whatever the error is, it came of our cut
-            return watch.too_slow()
+        if deadline.expired:  # whatever the error is, it came of our cut
+            return deadline.too_slow()
         text = self.redacted(f"{type(error).__name__}: {error}")
         if isinstance(error, requests.Timeout) or "timed out" in text.lower():
             return failure("timeout", text)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowException, BaseHook
-from airflow_provider_achieveit._failures import decided_failures
 from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItError, AchieveItNotFoundError, failure
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
+from airflow_provider_achieveit.exceptions import as_task_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.api.version import PlanVersion
+    from airflow_provider_achieveit.api.plan_version import PlanVersion
 
 #: Asked for by the connection test where the connection names no plan. Nobody's plan has this id.
 _NO_PLAN = "00000000-0000-0000-0000-000000000000"
@@ -50,7 +50,7 @@ class AchieveItHook(BaseHook):
         Raises:
             AchieveItConfigError: There is no such connection, or a field of it can't be used.
         """
-        with decided_failures():
+        with as_task_errors():
             return self._client
 
     @cached_property
@@ -91,7 +91,7 @@ class AchieveItHook(BaseHook):
             AchieveItConfigError: A bad argument, before any request.
             AchieveItError: As in `api.errors.DECISIONS`.
         """
-        with decided_failures():
+        with as_task_errors():
             items = self.get_conn().get_plan_items(plan_id, sort_key=sort_key, sort_direction=sort_direction)
         return _decided(items)
 
@@ -101,7 +101,7 @@ class AchieveItHook(BaseHook):
         Raises:
             AchieveItError: As in `api.errors.DECISIONS`.
         """
-        with decided_failures():
+        with as_task_errors():
             return self.get_conn().get_plan_version(plan_id)
 
     def get_plan_table(self, plan_id: str) -> pa.Table:
@@ -111,9 +111,9 @@ class AchieveItHook(BaseHook):
             AchieveItInconsistentError: The plan changed during every attempt to read it.
             AchieveItError: As in `api.errors.DECISIONS`.
         """
-        from airflow_provider_achieveit.lake.snapshot import read_table
+        from airflow_provider_achieveit.lake.read.snapshot import read_table
 
-        with decided_failures():
+        with as_task_errors():
             return read_table(self.get_conn(), check_plan_id(plan_id))
 
     def test_connection(self) -> tuple[bool, str]:
@@ -169,7 +169,7 @@ class AchieveItHook(BaseHook):
 
 
 def _decided(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    with decided_failures():
+    with as_task_errors():
         yield from items
 
 

@@ -7,17 +7,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_achieveit.api.errors import AchieveItInconsistentError, AchieveItStoreError
-from airflow_provider_achieveit.api.version import PlanVersion
+from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.manifest import read_latest
 from airflow_provider_achieveit.lake.options import Detect
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
 
 
 @dataclass(frozen=True)
-class Sight:
+class PlanState:
     """What a look at a plan, at the lake or at a watermark saw.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sight:
         return {**self.version.to_json(), "content_hash": self.content_hash}
 
     @classmethod
-    def from_json(cls, value: Any) -> Sight:
+    def from_json(cls, value: Any) -> PlanState:
         """Read a watermark back.
 
         Raises:
@@ -72,26 +72,26 @@ class Change:
         }
 
 
-def look(client: AchieveItClient, plan_id: str, detect: Detect) -> Sight:
+def observe(client: AchieveItClient, plan_id: str, detect: Detect) -> PlanState:
     """Look at a plan: one request, or with `content` a whole snapshot, encoded as an export would.
 
     Raises:
         AchieveItError: As in `api.errors.DECISIONS`.
     """
     if detect == "content":
-        from airflow_provider_achieveit.lake.snapshot import take_snapshot
-        from airflow_provider_achieveit.lake.spool import sha256, spool
+        from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
+        from airflow_provider_achieveit.lake.scratch import scratch_directory
 
         try:
-            with spool() as directory:
-                taken = take_snapshot(client, plan_id, directory)
-                return Sight(taken.version, sha256(taken.path))
+            with scratch_directory() as directory:
+                snapshot = read_snapshot(client, plan_id, directory)
+                return PlanState(snapshot.version, snapshot.items.sha256)
         except AchieveItInconsistentError:
             pass  # it is being edited right now, which its version shows
-    return Sight(client.get_plan_version(plan_id))
+    return PlanState(client.get_plan_version(plan_id))
 
 
-def change_from(previous: Sight, current: Sight, plan_id: str) -> Change | None:
+def change_from(previous: PlanState, current: PlanState, plan_id: str) -> Change | None:
     """Return what changed between two looks at a plan; None if nothing did."""
     if previous.version != current.version:
         reason = _difference(previous.version, current.version)
@@ -104,7 +104,7 @@ def change_from(previous: Sight, current: Sight, plan_id: str) -> Change | None:
     return Change(plan_id, previous.version, current.version, reason)
 
 
-def change_from_landed(store: Store, current: Sight, plan_id: str) -> Change | None:
+def change_from_landed(store: Store, current: PlanState, plan_id: str) -> Change | None:
     """Return what changed since the latest snapshot in a store; None if nothing did.
 
     Raises:
@@ -118,13 +118,13 @@ def change_from_landed(store: Store, current: Sight, plan_id: str) -> Change | N
         return Change(plan_id, None, current.version, "the latest manifest is unreadable: an export replaces it")
     if latest is None:
         return Change(plan_id, None, current.version, "nothing has landed yet")
-    previous = Sight(PlanVersion.from_json(latest["version"]), latest.get("content_hash"))
+    previous = PlanState(PlanVersion.from_json(latest["version"]), latest.get("content_hash"))
     if not latest["consistent"]:
         return Change(plan_id, previous.version, current.version, "what has landed is not proven to be consistent")
     return change_from(previous, current, plan_id)
 
 
-def change_since(moment: datetime, current: Sight, plan_id: str) -> Change | None:
+def change_since(moment: datetime, current: PlanState, plan_id: str) -> Change | None:
     """Return the newest update after a time; None if there is none. Deletions leave no time behind."""
     newest = current.version.last_updated
     if newest is None or newest <= moment:

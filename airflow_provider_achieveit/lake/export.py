@@ -10,20 +10,18 @@ from typing import Any
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp
 from airflow_provider_achieveit.api.settings import check_plan_id
-from airflow_provider_achieveit.api.version import PlanVersion, format_timestamp
 from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.manifest import Manifest
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.publish import publish_snapshot
-from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
-from airflow_provider_achieveit.lake.snapshot import Snapshot, take_snapshot
-from airflow_provider_achieveit.lake.spool import sha256, spool
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.read.snapshot import Snapshot, read_snapshot
+from airflow_provider_achieveit.lake.schema import PLAN_ITEMS_TABLE, SCHEMA_HASH
+from airflow_provider_achieveit.lake.scratch import scratch_directory
+from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import publish_snapshot
 
 log = logging.getLogger(__name__)
-
-TABLE = "plan_items"
 
 #: How many fields a message about drift names.
 _NAMED = 20
@@ -68,44 +66,43 @@ def export_plan(
         version = client.get_plan_version(plan_id)
         if _holds(store, latest, plan_id, version):
             return None
-    with spool() as directory:
-        taken = take_snapshot(
+    with scratch_directory() as directory:
+        proven = read_snapshot(
             client,
             plan_id,
             directory,
             accept_inconsistent=options.on_inconsistent == "accept",
             before=version,
         )
-        _guard(taken, options, plan_id, latest)
-        key = manifests.table_key(TABLE, plan_id, label)
-        digest = sha256(taken.path)
+        _guard(proven, options, plan_id, latest)
+        key = manifests.table_key(PLAN_ITEMS_TABLE, plan_id, label)
         manifest: Manifest = {
             "plan_id": plan_id,
-            "plan_name": taken.plan_name,
+            "plan_name": proven.plan_name,
             "snapshot": label,
-            "rows": taken.rows,
-            "version": taken.version.to_json(),
-            "consistent": taken.consistent,
-            "content_hash": digest,
+            "rows": proven.items.rows,
+            "version": proven.version.to_json(),
+            "consistent": proven.consistent,
+            "content_hash": proven.items.sha256,
             "schema_hash": SCHEMA_HASH,
-            "rescued_values": sum(taken.rescued.values()),
+            "rescued_values": sum(proven.rescued.values()),
             "files": [
                 {
-                    "table": TABLE,
+                    "table": PLAN_ITEMS_TABLE,
                     "path": store.uri(key),
-                    "rows": taken.rows,
-                    "bytes": taken.path.stat().st_size,
-                    "sha256": digest,
+                    "rows": proven.items.rows,
+                    "bytes": proven.items.bytes,
+                    "sha256": proven.items.sha256,
                 }
             ],
             "started_at": format_timestamp(started),
             "finished_at": format_timestamp(datetime.now(UTC)),
             "requests": client.requests_sent - sent_before,
-            "attempts": taken.attempts,
+            "attempts": proven.attempts,
             "provider_version": __version__,
             **(run or {}),
         }
-        publish_snapshot(store, manifest, [(taken.path, key)], directory, client.sleep)
+        publish_snapshot(store, manifest, [(proven.items.path, key)], directory, client.sleep)
     return manifest
 
 
@@ -117,17 +114,17 @@ def _holds(store: Store, latest: Manifest | None, plan_id: str, version: PlanVer
     return all(store.size(key) == size for key, size in sizes.items())
 
 
-def _guard(taken: Snapshot, options: ExportOptions, plan_id: str, latest: Manifest | None) -> None:
+def _guard(proven: Snapshot, options: ExportOptions, plan_id: str, latest: Manifest | None) -> None:
     """Refuse a snapshot before it replaces a better one."""
-    if taken.rescued:
-        fields = _named(taken.rescued)
+    if proven.rescued:
+        fields = _named(proven.rescued)
         if options.on_drift == "fail":
             raise failure("drift", f"values do not fit the schema: {fields}", plan_id=plan_id)
         log.warning("Plan %s: values that do not fit the schema were kept in _rescued_data: %s", plan_id, fields)
-    if options.min_rows is not None and taken.rows < options.min_rows:
-        raise failure("guard", f"{taken.rows} rows are fewer than min_rows={options.min_rows}", plan_id=plan_id)
+    if options.min_rows is not None and proven.items.rows < options.min_rows:
+        raise failure("guard", f"{proven.items.rows} rows are fewer than min_rows={options.min_rows}", plan_id=plan_id)
     if options.max_shrink is not None and latest is not None:
-        gone = latest["rows"] - taken.rows
+        gone = latest["rows"] - proven.items.rows
         # The tolerance keeps 30 of 100 within 0.3, whatever binary fractions make of it.
         if gone > latest["rows"] * options.max_shrink + 1e-9:
             what = (

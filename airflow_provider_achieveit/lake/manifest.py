@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from airflow_provider_achieveit.api.errors import failure
-from airflow_provider_achieveit.api.version import PlanVersion
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 #: A manifest, as the README lists its keys: JSON values only.
 Manifest = dict[str, Any]

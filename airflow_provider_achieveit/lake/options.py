@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from airflow_provider_achieveit.api.errors import failure
-from airflow_provider_achieveit.api.version import parse_timestamp
+from airflow_provider_achieveit.api.plan_version import parse_timestamp
 
 Detect = Literal["version", "content"]
 

@@ -15,6 +15,9 @@ TIMESTAMP = pa.timestamp("us", "UTC")
 #: BigQuery's NUMERIC; also fits Snowflake, Athena, Spark and DuckDB.
 DECIMAL = pa.decimal128(38, 9)
 
+#: Name of the table of a plan's items.
+PLAN_ITEMS_TABLE = "plan_items"
+
 RESCUED = "_rescued_data"
 
 #: One letter per field: how the lake types it. Capital S is text of which nearly every value is different.

@@ -14,7 +14,7 @@ from airflow_provider_achieveit._compat import (
     Context,
     alias_extra,
 )
-from airflow_provider_achieveit._failures import decided_failures
+from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.retry_policy import with_retry_policy
@@ -22,7 +22,7 @@ from airflow_provider_achieveit.retry_policy import with_retry_policy
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.lake.manifest import Manifest
-    from airflow_provider_achieveit.lake.store import Store
+    from airflow_provider_achieveit.lake.sinks.objects import Store
 
 #: The alias through which every export emits the event of its plan's asset.
 LANDED_PLANS = "achieveit_landed_plans"
@@ -113,7 +113,7 @@ class AchieveItExportOperator(BaseOperator):
         from airflow_provider_achieveit._destination import open_store
         from airflow_provider_achieveit.lake.export import export_plan
 
-        with decided_failures():
+        with as_task_errors():
             store = open_store(self.destination, self.destination_conn_id)
             self._client = client = AchieveItHook(self.achieveit_conn_id).get_conn()
             try:

@@ -15,9 +15,9 @@ from airflow_provider_achieveit._compat import (
     PokeReturnValue,
     conf,
 )
-from airflow_provider_achieveit._failures import decided_failures
 from airflow_provider_achieveit.api.errors import DECISIONS, failure
 from airflow_provider_achieveit.api.settings import check_plan_id
+from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.options import Detect, check_baseline, parse_since
 from airflow_provider_achieveit.retry_policy import with_retry_policy
@@ -95,15 +95,15 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
 
     def _look(self) -> Change | None:
         from airflow_provider_achieveit._destination import open_store
-        from airflow_provider_achieveit.lake.change import change_from_landed, change_since, look
+        from airflow_provider_achieveit.lake.change import change_from_landed, change_since, observe
 
-        with decided_failures():
+        with as_task_errors():
             check_plan_id(self.plan_id)
             store = None if self.destination is None else open_store(self.destination, self.destination_conn_id)
             since = parse_since(str(self.since or ""))
             client = AchieveItHook(self.achieveit_conn_id).get_conn()
             try:
-                current = look(client, self.plan_id, self.detect)
+                current = observe(client, self.plan_id, self.detect)
             finally:
                 client.close()
             change = (
@@ -158,7 +158,7 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
         if "error" not in event:
             self.log.info("Plan %s has changed: %s", event["plan_id"], event["reason"])
             return event
-        with self._skips(), decided_failures():
+        with self._skips(), as_task_errors():
             error = DECISIONS[event["error"]].error(
                 event["message"], status=event["status"], plan_id=event["plan_id"], retry_after=event["retry_after"]
             )

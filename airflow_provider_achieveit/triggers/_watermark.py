@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from airflow_provider_achieveit.lake.change import Sight
+from airflow_provider_achieveit.lake.change import PlanState
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ class Watermark:
         self._store = getattr(trigger, "asset_state_store", None)
         self._key = key
         self._loaded = False
-        self._sight: Sight | None = None
+        self._sight: PlanState | None = None
         self._unsaved = False
 
-    async def load(self) -> Sight | None:
+    async def load(self) -> PlanState | None:
         """Return the watermark, None at first sight; first saves what is not saved yet."""
         if not self._loaded:
             self._sight = await self._read()
@@ -34,12 +34,12 @@ class Watermark:
         await self._write()
         return self._sight
 
-    async def save(self, sight: Sight) -> None:
+    async def save(self, sight: PlanState) -> None:
         """Move the watermark, in the store as well."""
         self.save_later(sight)
         await self._write()
 
-    def save_later(self, sight: Sight) -> None:
+    def save_later(self, sight: PlanState) -> None:
         """Move the watermark in memory, and in the store when it is loaded next: by then an event is safely on its way.
 
         Right after `yield` the triggerer has merely queued the event, and a crash would lose it if the store already
@@ -48,12 +48,12 @@ class Watermark:
         self._unsaved = self._unsaved or sight != self._sight
         self._sight = sight
 
-    async def _read(self) -> Sight | None:
+    async def _read(self) -> PlanState | None:
         value = await self._ask("get", self._key)
         if value is None:
             return None
         try:
-            return Sight.from_json(value)
+            return PlanState.from_json(value)
         except ValueError as error:
             log.warning("The stored watermark %s is ignored: %s", self._key, error)
             return None

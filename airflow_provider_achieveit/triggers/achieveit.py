@@ -16,11 +16,11 @@ from airflow_provider_achieveit.api.settings import check_plan_id
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.change import (
     Change,
-    Sight,
+    PlanState,
     change_from,
     change_from_landed,
     change_since,
-    look,
+    observe,
 )
 from airflow_provider_achieveit.lake.options import Detect, check_baseline, parse_since
 from airflow_provider_achieveit.triggers._clients import SharedClient, acquire, release
@@ -118,7 +118,9 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
         """Return the first change, or the first error that the client did not get over, as an event."""
         while True:
             try:
-                change = await self._call(lambda client: self._from_baseline(look(client, self.plan_id, self.detect)))
+                change = await self._call(
+                    lambda client: self._from_baseline(observe(client, self.plan_id, self.detect))
+                )
             except AchieveItError as error:
                 return {
                     "plan_id": self.plan_id,
@@ -156,13 +158,13 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
                     watermark.save_later(current)
             await asyncio.sleep(delay)
 
-    def _compare(self, client: AchieveItClient, known: Sight | None) -> tuple[Change | None, Sight]:
-        current = look(client, self.plan_id, self.detect)
+    def _compare(self, client: AchieveItClient, known: PlanState | None) -> tuple[Change | None, PlanState]:
+        current = observe(client, self.plan_id, self.detect)
         if known is not None:
             return change_from(known, current, self.plan_id), current
         return self._from_baseline(current), current
 
-    def _from_baseline(self, current: Sight) -> Change | None:
+    def _from_baseline(self, current: PlanState) -> Change | None:
         """Compare with the destination or the time that was given; with neither there is nothing to compare with."""
         if self.destination is not None:
             from airflow_provider_achieveit._destination import open_store

@@ -10,7 +10,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 
 def main(url: str, plan: str, out: str, max_concurrency: str = "4") -> None:

@@ -19,15 +19,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit import api
 from airflow_provider_achieveit._compat import AirflowFailException
-from airflow_provider_achieveit._failures import decided_failures
 from airflow_provider_achieveit.api import errors, retry
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import DECISIONS, AchieveItError, failure
-from airflow_provider_achieveit.lake import snapshot
+from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.manifest import latest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.read import snapshot
+from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.lake.support import ContendedStore
 
@@ -165,7 +165,7 @@ HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx": 500, "3xx"
 def airflow_task() -> Iterator[list[AchieveItError]]:
     """What an operator does around its work; holds the error that came out of the work."""
     caught: list[AchieveItError] = []
-    with decided_failures():
+    with as_task_errors():
         try:
             yield caught
         except AchieveItError as error:

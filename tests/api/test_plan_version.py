@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_achieveit.api.version import PlanVersion, format_timestamp, parse_timestamp
+from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp, parse_timestamp
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 moments = st.datetimes(timezones=st.just(UTC))

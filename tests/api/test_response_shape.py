@@ -9,9 +9,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItDataError
-from airflow_provider_achieveit.lake.decode import decode_page
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.read.decode import decode_page
+from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_achieveit.lake import snapshot
+from airflow_provider_achieveit.lake.read import snapshot
 from tests.lake.stores import GcsStores, LocalStores, S3Stores, Stores
 
 if TYPE_CHECKING:

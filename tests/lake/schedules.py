@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.version import PlanVersion
-from airflow_provider_achieveit.lake.decode import decode_page
+from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.sandbox.plans import Plan
 from airflow_provider_achieveit.sandbox.state import State, render
 

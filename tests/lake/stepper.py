@@ -21,7 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 #: What makes something new: on a full disk, these fail and the others do not.
 MAKING = {"os.mkdir", "os.rename", "shutil.copyfile"}

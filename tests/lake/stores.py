@@ -30,7 +30,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Response
 
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 BUCKET = "lake-bucket"
 ROOT = f"{BUCKET}/some/where"

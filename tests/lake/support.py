@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.lake.snapshot import take_snapshot
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.lake.snapshot import Snapshot
+    from airflow_provider_achieveit.lake.read.snapshot import Snapshot
 
     #: Makes a client of the sandbox with these settings.
     Connect = Callable[..., AchieveItClient]
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def read(client: AchieveItClient, directory: Path, *, accept: bool = False) -> tuple[Snapshot, pa.Table]:
     """Take a snapshot of the plan `p`, and read its file."""
-    taken = take_snapshot(client, "p", directory, accept_inconsistent=accept)
-    return taken, pq.read_table(taken.path)
+    taken = read_snapshot(client, "p", directory, accept_inconsistent=accept)
+    return taken, pq.read_table(taken.items.path)
 
 
 class ContendedStore(Store):

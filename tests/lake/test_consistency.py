@@ -9,9 +9,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_achieveit.api.errors import AchieveItDataError, AchieveItInconsistentError
-from airflow_provider_achieveit.api.version import PlanVersion, parse_timestamp
-from airflow_provider_achieveit.lake import snapshot
-from airflow_provider_achieveit.lake.snapshot import PAUSES, take_snapshot
+from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
+from airflow_provider_achieveit.lake.read import snapshot
+from airflow_provider_achieveit.lake.read.snapshot import PAUSES, read_snapshot
 from tests.lake.schedules import held, table_of
 from tests.lake.support import read
 
@@ -61,7 +61,7 @@ def test_a_plan_of_one_page_costs_one_request_and_one_of_n_pages_n_and_three(
     taken, table = read(client, tmp_path)
     assert asked(sandbox) == requests
     assert table.equals(table_of(plan.state()).replace_schema_metadata(table.schema.metadata))
-    assert (taken.rows, taken.consistent, taken.attempts) == (items, True, 1)
+    assert (taken.items.rows, taken.consistent, taken.attempts) == (items, True, 1)
 
 
 def test_a_version_that_is_known_already_saves_the_look_ahead(
@@ -69,7 +69,7 @@ def test_a_version_that_is_known_already_saves_the_look_ahead(
 ) -> None:
     """The first page is then younger than the version, and is not read twice."""
     version = client.get_plan_version("p")
-    taken = take_snapshot(client, "p", tmp_path, before=version)
+    taken = read_snapshot(client, "p", tmp_path, before=version)
     assert asked(sandbox) == ["version", "0+4", "3+4", "6+4", "version"]
     assert (taken.version, taken.consistent) == (version, True)
 
@@ -230,7 +230,7 @@ def test_a_plan_that_shrinks_to_one_page_is_read_as_one(
     plan = sandbox.put_plan("p", 5)
     before_requests(sandbox, {3: lambda: plan.delete(0)})
     taken, table = read(client, tmp_path)
-    assert (taken.rows, taken.attempts, taken.consistent) == (4, 2, True)
+    assert (taken.items.rows, taken.attempts, taken.consistent) == (4, 2, True)
     assert taken.version == client.get_plan_version("p")
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
 
@@ -258,7 +258,7 @@ def test_what_could_not_be_proven_is_kept_where_that_is_accepted(
     """It is what the last attempt read, marked, with a warning that says what moved."""
     sandbox.before_request = lambda _: plan.edit(9)
     taken, table = read(client, tmp_path, accept=True)
-    assert (taken.consistent, taken.attempts, taken.rows) == (False, 3, 10)
+    assert (taken.consistent, taken.attempts, taken.items.rows) == (False, 3, 10)
     assert len(sandbox.requests) == 6 + 5 + 5
     assert table["name"][9].as_py().endswith("(edit 15)")
     assert "changed while it was read, which was to be accepted: " in caplog.text
@@ -273,7 +273,7 @@ def test_accepted_snapshots_survive_every_kind_of_move(
     sandbox.before_request = lambda _: getattr(plan, operation)(0)
     taken, table = read(client, tmp_path, accept=True)
     assert not taken.consistent
-    assert taken.rows == table.num_rows > 0
+    assert taken.items.rows == table.num_rows > 0
 
 
 def test_accepting_does_not_lower_the_standard_for_a_plan_that_stands_still(

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_achieveit.api.errors import AchieveItInconsistentError
-from airflow_provider_achieveit.lake.snapshot import take_snapshot
+from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
 from tests.lake.schedules import Edit, follow, held
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def _outcome(sandbox: Sandbox, client: AchieveItClient, items: int, schedule: li
     sandbox.before_request = lambda number: follow(schedule, plan, number)
     with tempfile.TemporaryDirectory() as directory:
         try:
-            taken = take_snapshot(client, "p", Path(directory))
+            taken = read_snapshot(client, "p", Path(directory))
         except AchieveItInconsistentError:
             return "refused"
         finally:
             sandbox.before_request = None
         assert taken.consistent
-        assert held(history, pq.read_table(taken.path), taken.version)
+        assert held(history, pq.read_table(taken.items.path), taken.version)
         return "proven at once" if taken.attempts == 1 else "proven later"

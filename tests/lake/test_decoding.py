@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pytest
 
 from airflow_provider_achieveit.api.errors import AchieveItDataError
-from airflow_provider_achieveit.lake import decode
-from airflow_provider_achieveit.lake.decode import decode_page
+from airflow_provider_achieveit.lake.read import decode
+from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, PLAN_ITEMS
 from airflow_provider_achieveit.sandbox.plans import Plan
 from tests.lake.items import Pairs, Raw, item, meaning, page, parse, restored

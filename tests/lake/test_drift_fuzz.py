@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_achieveit.lake.decode import decode_page
+from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.schema import DECIMAL, ITEM_FIELDS, TIMESTAMP, Field
 from tests.lake.items import Pairs, Raw, encode, item, meaning, page, parse, restored
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.lake.snapshot import read_table
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.read.snapshot import read_table
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 url, lake = sys.argv[1:]
 client = AchieveItClient("sandbox-key", ClientSettings(base_url=url, page_size=10))

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_achieveit.api.errors import AchieveItStoreError
-from airflow_provider_achieveit.lake.publish import publish_snapshot
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import publish_snapshot
 from tests.lake.support import ContendedStore
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.errors import AchieveItStoreError
-from airflow_provider_achieveit.lake.spool import try_hold
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.scratch import try_lock
+from airflow_provider_achieveit.lake.sinks.objects import Store
 from tests.lake.stores import BUCKET, LocalStores, S3Stores
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def test_temporary_files_beside_a_target_are_swept_unless_somebody_writes_them(l
     held = "table/plan=p/snapshot=b/.table.parquet.1.achieveit-tmp"
     for key in (*leftovers, *others, held):
         local.put(key, b"half")
-    hold = try_hold(local.root / held)
+    hold = try_lock(local.root / held)
     assert hold is not None
     local.store().sweep("*/plan=p/snapshot=*")
     local.store().sweep("_m/plan=p")

@@ -170,7 +170,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 url, key, root, spools, limit = sys.argv[1:]
 tempfile.tempdir = spools
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
-from airflow_provider_achieveit.lake.parquet import ROW_GROUP
 from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
+from airflow_provider_achieveit.lake.table_file import ROW_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_achieveit.api.client import AchieveItClient, Window
 from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
-from airflow_provider_achieveit.lake.decode import decode_page
+from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer, answering, response
 from tests.conftest import API_KEY

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider_achieveit._failures import AuthFailure
 from airflow_provider_achieveit.api.errors import (
     AchieveItDataError,
     AchieveItNotFoundError,
@@ -18,6 +17,7 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItServerError,
     AchieveItStoreError,
 )
+from airflow_provider_achieveit.exceptions import AuthFailure
 from tests.sensors.conftest import MODES, PLAN, Stage, drive
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.answers import wrong_shape
-from airflow_provider_achieveit.lake.columns import DoesNotFit, check_column, read_items, typed_column
-from airflow_provider_achieveit.lake.rescue import rescue
+from airflow_provider_achieveit.api.response import wrong_shape
+from airflow_provider_achieveit.lake.read.columns import DoesNotFit, check_column, read_items, typed_column
+from airflow_provider_achieveit.lake.read.rescue import rescue
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, PLAN_ITEMS, wire_item
 
 

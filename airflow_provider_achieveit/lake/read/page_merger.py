@@ -10,19 +10,19 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_achieveit.lake.decode import Page
-from airflow_provider_achieveit.lake.parquet import PlanItemsFile
+from airflow_provider_achieveit.lake.read.decode import Page
+from airflow_provider_achieveit.lake.table_file import TableWriter
 
 log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Moved(Exception):
+class PlanChangedError(Exception):
     """The plan changed while it was read; the text says how that was seen."""
 
 
-class Joint:
+class PageMerger:
     """Puts pages together, and sees whether they fit.
 
     What it knows of the rows so far: how many `pages` and `rows` there were, the `newest` time that one of them was
@@ -32,13 +32,13 @@ class Joint:
     Args:
         file: Where the rows go.
         plan_id: Id of the plan.
-        tolerant: Note the first problem instead of raising it.
+        accept_inconsistent: Note the first problem instead of raising it.
     """
 
-    def __init__(self, file: PlanItemsFile, plan_id: str, tolerant: bool) -> None:
+    def __init__(self, file: TableWriter, plan_id: str, accept_inconsistent: bool) -> None:
         self._file = file
         self._plan_id = plan_id
-        self._tolerant = tolerant
+        self._accept_inconsistent = accept_inconsistent
         self._last_id: pa.Scalar | None = None
         self.pages = 0
         self.rows = 0
@@ -49,16 +49,16 @@ class Joint:
         self.problem: str | None = None
         self.rescued: Counter[str] = Counter()
 
-    def expect_total(self, before: int, after: int) -> None:
-        """Raise `Moved`, or note it, if `totalCount` is another than before."""
-        self.expect(before == after, f"totalCount moved from {before} to {after}")
+    def require_total(self, before: int, after: int) -> None:
+        """Raise `PlanChangedError`, or note it, if `totalCount` is another than before."""
+        self.require(before == after, f"totalCount moved from {before} to {after}")
 
-    def expect(self, holds: bool, otherwise: str) -> None:
-        """Raise `Moved`, or note it, if something does not hold."""
+    def require(self, holds: bool, otherwise: str) -> None:
+        """Raise `PlanChangedError`, or note it, if something does not hold."""
         if holds:
             return
-        if not self._tolerant:
-            raise Moved(otherwise)
+        if not self._accept_inconsistent:
+            raise PlanChangedError(otherwise)
         if self.problem is None:
             self.problem = otherwise
             log.warning("Plan %s changed while it was read, which was to be accepted: %s", self._plan_id, otherwise)
@@ -66,11 +66,11 @@ class Joint:
     def add(self, page: Page, expected: int) -> None:
         """Append a page of so many expected items; its first item should be the last of the page before."""
         rows = page.rows
-        self.expect(rows.num_rows == expected, f"a page has {rows.num_rows} items instead of {expected}")
+        self.require(rows.num_rows == expected, f"a page has {rows.num_rows} items instead of {expected}")
         known = 0
         if self._last_id is not None:
             known = pc.index(rows.column("id"), self._last_id).as_py() + 1
-            self.expect(known == 1, f"page {self.pages + 1} does not continue page {self.pages}")
+            self.require(known == 1, f"page {self.pages + 1} does not continue page {self.pages}")
             rows = rows.slice(known)
         self.pages += 1
         self.rescued.update(chain.from_iterable(page.rescued[known:]))

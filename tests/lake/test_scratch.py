@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_achieveit.lake.spool import spool
+from airflow_provider_achieveit.lake.scratch import scratch_directory
 
 KILLED = """
 import os, signal, sys, tempfile
-from airflow_provider_achieveit.lake.spool import spool
+from airflow_provider_achieveit.lake.scratch import scratch_directory
 tempfile.tempdir = sys.argv[1]
-with spool() as directory:
+with scratch_directory() as directory:
     (directory / "plan_items.parquet").write_bytes(b"half")
     print(directory, flush=True)
     sys.stdin.read()
@@ -26,12 +26,12 @@ with spool() as directory:
 
 def test_a_spool_goes_with_whoever_made_it(spools: Path) -> None:
     """With all that is in it, also when an exception is on its way."""
-    with spool() as directory:
+    with scratch_directory() as directory:
         (directory / "deep").mkdir()
         (directory / "deep" / "file").write_bytes(b"x")
         assert directory.parent == spools
     assert list(spools.iterdir()) == []
-    with pytest.raises(FileNotFoundError), spool() as directory:
+    with pytest.raises(FileNotFoundError), scratch_directory() as directory:
         (directory / "no" / "file").write_bytes(b"x")
     assert list(spools.iterdir()) == []
 
@@ -42,13 +42,13 @@ def test_the_spool_of_a_killed_process_goes_with_the_next_run_and_not_before(spo
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == str(next(spools.iterdir()))
-        with spool():
+        with scratch_directory():
             assert len(list(spools.iterdir())) == 2
         assert [path.name for path in next(spools.iterdir()).iterdir()] == ["plan_items.parquet"]
         process.communicate("die")
     assert process.returncode == -signal.SIGKILL
     assert len(list(spools.iterdir())) == 1
-    with spool() as directory:
+    with scratch_directory() as directory:
         assert list(spools.iterdir()) == [directory]
 
 
@@ -58,7 +58,7 @@ def test_runs_of_one_process_leave_each_other_alone(spools: Path) -> None:
     seen: list[bool] = []
 
     def run() -> None:
-        with spool() as directory:
+        with scratch_directory() as directory:
             (directory / "mine").touch()
             inside.wait(30)
             seen.append((directory / "mine").exists())
@@ -78,7 +78,7 @@ def test_only_what_is_ours_is_swept(spools: Path, tmp_path: Path) -> None:
     (spools / "somebody-elses").mkdir()
     (tmp_path / "precious").touch()
     (spools / "achieveit-spool-link").symlink_to(tmp_path)
-    with spool():
+    with scratch_directory():
         pass
     assert (spools / "somebody-elses").is_dir()
     assert (tmp_path / "precious").exists()
@@ -86,7 +86,7 @@ def test_only_what_is_ours_is_swept(spools: Path, tmp_path: Path) -> None:
 
 def test_a_spool_is_for_its_user_alone() -> None:
     """A temporary directory is shared with others; a plan is not."""
-    with spool() as directory:
+    with scratch_directory() as directory:
         assert directory.stat().st_mode & 0o777 == 0o700
 
 
@@ -94,6 +94,6 @@ def test_descriptors_are_given_back() -> None:
     """A triggerer that looks at a plan for weeks does not run out of them."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
-        with spool():
+        with scratch_directory():
             pass
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

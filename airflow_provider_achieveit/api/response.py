@@ -7,22 +7,22 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
-from airflow_provider_achieveit.api.transport import Reply
+from airflow_provider_achieveit.api.transport import Response
 
 _SITUATIONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
 _SITUATIONS_BY_CLASS = {3: "redirect", 4: "refused", 5: "server_error"}
 
 
-def accepted(reply: Reply) -> bytes:
+def body_of(response: Response) -> bytes:
     """Return the body of a 200; that of any other status is never shown, since a server could echo the key in it."""
-    status = reply.status
+    status = response.status
     if status == 200:
-        return reply.body
+        return response.body
     what = f"AchieveIt answered {status}"
-    if reply.retry_after is not None:
-        what += f" and asks to wait {reply.retry_after:.0f} s"
+    if response.retry_after is not None:
+        what += f" and asks to wait {response.retry_after:.0f} s"
     situation = _SITUATIONS.get(status) or _SITUATIONS_BY_CLASS.get(status // 100, "shape")
-    raise failure(situation, what, status=status, retry_after=reply.retry_after)
+    raise failure(situation, what, status=status, retry_after=response.retry_after)
 
 
 def malformed_body(body: bytes) -> AchieveItError:

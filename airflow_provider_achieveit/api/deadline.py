@@ -15,8 +15,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
 
 
-class Watch:
-    """Cuts the connection of one request, made by the thread that holds the watch, when its time is up.
+class RequestDeadline:
+    """Cuts the connection of one request, made by the thread that holds the deadline, when its time is up.
 
     Socket timeouts bound the wait for the next byte, so a server that sends a byte a second can hold a request for
     ever, in the TLS handshake, the headers or the body. Shutting the socket down ends all three.
@@ -36,27 +36,27 @@ class Watch:
         self._timer = threading.Timer(time_limit, self._expire)
         self._timer.daemon = True
 
-    def __enter__(self) -> Watch:
-        self._current.watch = self
+    def __enter__(self) -> RequestDeadline:
+        self._current.deadline = self
         self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-        self._current.watch = None
-        self._hold(None)
+        self._current.deadline = None
+        self._keep_socket(None)
 
     @classmethod
-    def attach(cls, connection: _Watched) -> None:
-        """Let the watch of the current thread, if there is one, watch this connection."""
-        watch: Watch | None = getattr(cls._current, "watch", None)
-        if watch is not None and connection.handle is not None:
+    def attach(cls, connection: _DeadlineMixin) -> None:
+        """Let the deadline of the current thread, if there is one, deadline this connection."""
+        deadline: RequestDeadline | None = getattr(cls._current, "deadline", None)
+        if deadline is not None and connection.handle is not None:
             # Its own duplicate: after `Connection: close` the connection is closed as soon as the headers are read.
-            watch._hold(connection.handle.dup())
-            if watch._is_cut:
-                watch.cut()
+            deadline._keep_socket(connection.handle.dup())
+            if deadline._is_cut:
+                deadline.cut()
 
-    def _hold(self, duplicate: socket | None) -> None:
+    def _keep_socket(self, duplicate: socket | None) -> None:
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
@@ -86,8 +86,8 @@ class _Response(HTTPResponse):
         self.headers.set_payload("")
 
 
-class _Watched:
-    """Mixin for urllib3's connections: tells the current watch which socket is in use."""
+class _DeadlineMixin:
+    """Mixin for urllib3's connections: tells the current deadline which socket is in use."""
 
     #: A duplicate: TLS detaches the original socket object while it shakes hands.
     handle: socket | None = None
@@ -95,11 +95,11 @@ class _Watched:
     def _new_conn(self) -> socket:
         sock: socket = super()._new_conn()  # type: ignore[misc]  # a mixin: urllib3's connection comes next
         self.handle = sock.dup()
-        Watch.attach(self)
+        RequestDeadline.attach(self)
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        Watch.attach(self)
+        RequestDeadline.attach(self)
         super().request(*args, **kwargs)  # type: ignore[misc]  # as above
 
     def close(self) -> None:
@@ -109,11 +109,11 @@ class _Watched:
             self.handle = None
 
 
-class _Connection(_Watched, HTTPConnection):
+class _Connection(_DeadlineMixin, HTTPConnection):
     response_class = _Response
 
 
-class _TLSConnection(_Watched, HTTPSConnection):
+class _TLSConnection(_DeadlineMixin, HTTPSConnection):
     response_class = _Response
 
 

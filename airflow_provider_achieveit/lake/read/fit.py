@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.version import format_timestamp, parse_timestamp
-from airflow_provider_achieveit.lake.columns import SAFE_FLOAT, DoesNotFit
+from airflow_provider_achieveit.api.plan_version import format_timestamp, parse_timestamp
+from airflow_provider_achieveit.lake.read.columns import SAFE_FLOAT, DoesNotFit
 from airflow_provider_achieveit.lake.schema import DECIMAL, TIMESTAMP
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -19,7 +19,7 @@ _EXACT = Context(prec=60)
 _NANO = Decimal("1e-9")
 
 
-class Literal(str):
+class JsonNumber(str):
     """A number as its digits stand in the body, or NaN, Infinity, -Infinity, which are no JSON."""
 
     __slots__ = ()
@@ -45,7 +45,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _int(value: Any) -> int:
-    if type(value) is Literal and value.is_number:
+    if type(value) is JsonNumber and value.is_number:
         number = _exact_decimal(value)
         value = int(number) if number == number.to_integral_value() else None
     if type(value) is int and -(2**31) <= value < 2**31:
@@ -61,7 +61,7 @@ def _bool(value: Any) -> bool:
 
 def _float(value: Any) -> float:
     """A fraction is rounded to a double, as by every reader of JSON; a whole number that would change is not taken."""
-    if type(value) is int or type(value) is Literal:
+    if type(value) is int or type(value) is JsonNumber:
         number = float(value)
         if abs(number) < SAFE_FLOAT or (math.isfinite(number) and Decimal(repr(number)) == Decimal(value)):
             return number

@@ -18,14 +18,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.api.answers import wrong_shape
 from airflow_provider_achieveit.api.client import AchieveItClient, Window
 from airflow_provider_achieveit.api.errors import failure
-from airflow_provider_achieveit.api.version import PlanVersion
-from airflow_provider_achieveit.lake.decode import Page, decode_page
-from airflow_provider_achieveit.lake.joint import Joint, Moved
-from airflow_provider_achieveit.lake.parquet import PlanItemsFile
-from airflow_provider_achieveit.lake.spool import spool
+from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.api.response import wrong_shape
+from airflow_provider_achieveit.lake.read.decode import Page, decode_page
+from airflow_provider_achieveit.lake.read.page_merger import PageMerger, PlanChangedError
+from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, PLAN_ITEMS_TABLE, STATISTICS_COLUMNS, plan_schema
+from airflow_provider_achieveit.lake.scratch import scratch_directory
+from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +36,10 @@ PAUSES = (1.0, 3.0)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was read, as one Parquet file in the spool.
+    """A plan as it was read.
 
     Attributes:
-        path: The file.
-        rows: How many items it has.
+        items: The plan's items, a row each.
         version: The plan version that it is a snapshot of.
         consistent: Whether that is proven.
         plan_name: The plan's name, where it has items.
@@ -47,8 +47,7 @@ class Snapshot:
         attempts: How often the plan was read.
     """
 
-    path: Path
-    rows: int
+    items: TableFile
     version: PlanVersion
     consistent: bool
     plan_name: str | None
@@ -56,7 +55,7 @@ class Snapshot:
     attempts: int
 
 
-def take_snapshot(
+def read_snapshot(
     client: AchieveItClient,
     plan_id: str,
     directory: Path,
@@ -81,8 +80,8 @@ def take_snapshot(
     for attempt, pause in enumerate((*PAUSES, None), start=1):
         last = pause is None
         try:
-            return reader.read(attempt, tolerant=last and accept_inconsistent)
-        except Moved as moved:
+            return reader.read(attempt, accept_inconsistent=last and accept_inconsistent)
+        except PlanChangedError as moved:
             if pause is None:
                 what = f"every one of {attempt} attempts to read the plan saw it change, the last one: {moved}"
                 raise failure("inconsistent", what, plan_id=plan_id) from None
@@ -95,10 +94,10 @@ def read_table(client: AchieveItClient, plan_id: str) -> pa.Table:
     """Return a snapshot as a table in memory, by way of the same file that an export publishes.
 
     Raises:
-        AchieveItError: As `take_snapshot`.
+        AchieveItError: As `read_snapshot`.
     """
-    with spool() as directory:
-        path = take_snapshot(client, plan_id, directory).path
+    with scratch_directory() as directory:
+        path = read_snapshot(client, plan_id, directory).items.path
         # Not by `pq.read_table`: it imports pyarrow.dataset, and that pandas where it is installed, for over a second.
         return pq.ParquetFile(path).read(use_threads=False)
 
@@ -114,7 +113,7 @@ class _Reader:
         self._page_size = client.settings.page_size
         self._many_pages = False
 
-    def read(self, attempt: int, *, tolerant: bool) -> Snapshot:
+    def read(self, attempt: int, *, accept_inconsistent: bool) -> Snapshot:
         before = self._before
         self._before = None
         if self._many_pages and before is None:
@@ -122,21 +121,27 @@ class _Reader:
         window = Window(0, self._page_size)
         body, first = self._client.fetch(self._plan_id, window, lambda body: (body, decode_page(body)))
         rows = first.rows.num_rows
-        with PlanItemsFile(self._path, self._plan_id) as file:
-            joint = Joint(file, self._plan_id, tolerant)
+        schema = plan_schema(self._plan_id)
+        with TableWriter(self._path, schema, dictionary=DICTIONARY_COLUMNS, statistics=STATISTICS_COLUMNS) as file:
+            merger = PageMerger(file, self._plan_id, accept_inconsistent)
             if rows >= first.total:
                 # One answer is one state of the plan: it needs no version before and after.
-                joint.expect(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
-                joint.add(first, rows)
-                version = PlanVersion(joint.rows, joint.newest, joint.newest_id, joint.newest_name)
+                merger.require(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
+                merger.add(first, rows)
+                version = PlanVersion(merger.rows, merger.newest, merger.newest_id, merger.newest_name)
             else:
-                version = self._read_pages(body, first, before, joint)
-        self._check_ids(joint)
+                version = self._read_pages(body, first, before, merger)
+        self._check_ids(merger)
         return Snapshot(
-            self._path, joint.rows, version, joint.problem is None, joint.plan_name, dict(joint.rescued), attempt
+            items=TableFile(PLAN_ITEMS_TABLE, self._path, merger.rows),
+            version=version,
+            consistent=merger.problem is None,
+            plan_name=merger.plan_name,
+            rescued=dict(merger.rescued),
+            attempts=attempt,
         )
 
-    def _read_pages(self, body: bytes, first: Page, before: PlanVersion | None, joint: Joint) -> PlanVersion:
+    def _read_pages(self, body: bytes, first: Page, before: PlanVersion | None, merger: PageMerger) -> PlanVersion:
         """Read a plan of several pages, and prove that it stood still meanwhile; return its version."""
         self._many_pages = True
         self._page_size = size = first.rows.num_rows  # the API may allow less than was asked for
@@ -147,8 +152,8 @@ class _Reader:
             before = self._client.get_plan_version(self._plan_id)
             skips = range(0, before.total_count - 1, size - 1)
         else:
-            joint.expect_total(before.total_count, first.total)
-            joint.add(first, size)
+            merger.require_total(before.total_count, first.total)
+            merger.add(first, size)
             skips = range(size - 1, before.total_count - 1, size - 1)
         total = before.total_count
         windows = [Window(skip, size) for skip in skips]
@@ -157,37 +162,37 @@ class _Reader:
             # The first page, read again, is as a rule what it was.
             return first if another == body else decode_page(another)
 
-        progress = _Progress(self._plan_id, len(windows) + joint.pages, total)
+        progress = _Progress(self._plan_id, len(windows) + merger.pages, total)
         # Closed here, so that no request of this attempt is under way when the next one begins.
         with closing(self._client.fetch_all(self._plan_id, windows, decode)) as pages:
             for window, page in zip(windows, pages, strict=True):
-                joint.expect_total(total, page.total)
-                joint.add(page, min(size, total - window.skip))
-                progress.report(joint)
+                merger.require_total(total, page.total)
+                merger.add(page, min(size, total - window.skip))
+                progress.report(merger)
         after = self._client.get_plan_version(self._plan_id)
-        joint.expect(after == before, f"the plan version moved from {before.to_json()} to {after.to_json()}")
-        joint.expect(joint.rows == total, f"{joint.rows} items came, but totalCount is {total}")
-        joint.expect(
-            joint.newest is not None and joint.newest == before.last_updated,
-            f"the newest lastUpdated among the items is {joint.newest}, the plan's is {before.last_updated}, "
+        merger.require(after == before, f"the plan version moved from {before.to_json()} to {after.to_json()}")
+        merger.require(merger.rows == total, f"{merger.rows} items came, but totalCount is {total}")
+        merger.require(
+            merger.newest is not None and merger.newest == before.last_updated,
+            f"the newest lastUpdated among the items is {merger.newest}, the plan's is {before.last_updated}, "
             "and a proof needs the same date in both",
         )
         return before
 
-    def _check_ids(self, joint: Joint) -> None:
+    def _check_ids(self, merger: PageMerger) -> None:
         """Count the distinct ids in the file as it was written: rows that are lost on the way would show as well."""
         # Their hashes, a row group at a time: about 90 bytes an item, where counting in pyarrow takes 500.
         rows, hashes = 0, set[int]()
         for ids in _ids(self._path):
             rows += len(ids)
             hashes.update(map(hash, ids))
-        if rows != joint.rows:
-            raise failure("store", f"the spooled file has {rows} rows instead of {joint.rows}")
+        if rows != merger.rows:
+            raise failure("store", f"the spooled file has {rows} rows instead of {merger.rows}")
         if len(hashes) != rows:
             counts = Counter(chain.from_iterable(_ids(self._path)))
             repeated = [item_id for item_id, count in counts.items() if count > 1]
             what = f"{len(repeated)} ids came more than once, such as {', '.join(repeated[:3])}"
-            joint.expect(not repeated, what)
+            merger.require(not repeated, what)
 
 
 def _ids(path: Path) -> Iterator[list[str]]:
@@ -205,13 +210,13 @@ class _Progress:
         self._started = time.monotonic()
         self._reported = 0.0
 
-    def report(self, joint: Joint) -> None:
+    def report(self, merger: PageMerger) -> None:
         now = time.monotonic()
-        if now - self._reported < 2 and joint.pages < self._pages:
+        if now - self._reported < 2 and merger.pages < self._pages:
             return
         self._reported = now
-        speed = joint.rows / max(now - self._started, 1e-3)
+        speed = merger.rows / max(now - self._started, 1e-3)
         log.info(
             "Plan %s: page %d of %d, %d of %d items, %.0f items/s",
-            self._plan_id, joint.pages, self._pages, joint.rows, self._total, speed,
+            self._plan_id, merger.pages, self._pages, merger.rows, self._total, speed,
         )  # fmt: skip

@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.answers import malformed_body, wrong_shape
-from airflow_provider_achieveit.lake.columns import DoesNotFit, check_column, read_items, typed_column
-from airflow_provider_achieveit.lake.fit import FIT, Literal
+from airflow_provider_achieveit.api.response import malformed_body, wrong_shape
+from airflow_provider_achieveit.lake.read.columns import DoesNotFit, check_column, read_items, typed_column
+from airflow_provider_achieveit.lake.read.fit import FIT, JsonNumber
 from airflow_provider_achieveit.lake.schema import DECIMAL, ITEM_FIELDS, RESCUED, TIMESTAMP, Field, wire_item
 
 _PLAIN_KEY = re.compile(r"\w+", re.ASCII)
@@ -31,7 +31,7 @@ _READ_AS: dict[pa.DataType, set[type]] = {
     pa.string(): {str},
     pa.int32(): {int},
     pa.bool_(): {bool},
-    pa.float64(): {int, Literal},
+    pa.float64(): {int, JsonNumber},
     TIMESTAMP: {str},
     DECIMAL: {str},
 }
@@ -77,8 +77,8 @@ def _load(body: bytes) -> tuple[list[dict[str, Any]], int]:
             body.decode("utf-8", "surrogateescape"),
             object_pairs_hook=_object,
             parse_int=_integer,
-            parse_float=Literal,
-            parse_constant=Literal,
+            parse_float=JsonNumber,
+            parse_constant=JsonNumber,
             strict=False,
         )
     except ValueError:
@@ -105,9 +105,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-def _integer(digits: str) -> int | Literal:
+def _integer(digits: str) -> int | JsonNumber:
     # Python refuses to parse integers of thousands of digits, and has no -0, which a double has.
-    return int(digits) if len(digits) < 25 and digits != "-0" else Literal(digits)
+    return int(digits) if len(digits) < 25 and digits != "-0" else JsonNumber(digits)
 
 
 def _fitting_columns(body: bytes, items: list[dict[str, Any]]) -> dict[str, pa.Array]:
@@ -195,7 +195,7 @@ def _dump(value: Any) -> str:
         return "{" + ", ".join([f"{json.dumps(key)}: {_dump(inner)}" for key, inner in value.items()]) + "}"
     if isinstance(value, list):
         return "[" + ", ".join([_dump(inner) for inner in value]) + "]"
-    if isinstance(value, Literal) and value.is_number:
+    if isinstance(value, JsonNumber) and value.is_number:
         return str(value)
     return json.dumps(value)
 

@@ -10,7 +10,7 @@ from airflow_provider_achieveit.api.errors import failure
 from airflow_provider_achieveit.api.retry import backoff
 from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.manifest import Manifest
-from airflow_provider_achieveit.lake.store import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 log = logging.getLogger(__name__)
 

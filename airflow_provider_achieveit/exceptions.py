@@ -43,7 +43,7 @@ _FAILURES: dict[type[AchieveItError], type[AchieveItError]] = {
 
 
 @contextmanager
-def decided_failures() -> Iterator[None]:
+def as_task_errors() -> Iterator[None]:
     """Fail the task at once where another try can't help; leave other errors to the task's `retries`."""
     try:
         yield

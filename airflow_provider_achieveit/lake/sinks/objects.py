@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_achieveit.api.errors import AchieveItError, failure
-from airflow_provider_achieveit.lake.spool import sha256, sweep, try_hold
+from airflow_provider_achieveit.lake.scratch import sha256, sweep, try_lock
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -173,7 +173,7 @@ class Store:
 @contextmanager
 def _sibling(local: Path, target: Path) -> Iterator[Path]:
     """Copy a file beside its target, under a name that readers skip, and remove the copy unless it was moved."""
-    staged, hold = _held_sibling(target)
+    staged, lock = _locked_sibling(target)
     try:
         shutil.copyfile(local, staged)
         with staged.open("rb") as file:
@@ -181,17 +181,17 @@ def _sibling(local: Path, target: Path) -> Iterator[Path]:
         yield staged
     finally:
         staged.unlink(missing_ok=True)
-        if hold is not None:
-            os.close(hold)
+        if lock is not None:
+            os.close(lock)
 
 
-def _held_sibling(target: Path) -> tuple[Path, int | None]:
+def _locked_sibling(target: Path) -> tuple[Path, int | None]:
     while True:
         staged = target.with_name(f".{target.name}.{token_hex(4)}.achieveit-tmp")
         staged.touch(exist_ok=False)
         try:
-            hold = try_hold(staged)
+            lock = try_lock(staged)
         except OSError:
             return staged, None  # a filesystem without locks, where nobody sweeps either
-        if hold is not None:
-            return staged, hold
+        if lock is not None:
+            return staged, lock

@@ -19,33 +19,33 @@ _PREFIX = "achieveit-spool-"
 
 
 @contextmanager
-def spool() -> Iterator[Path]:
+def scratch_directory() -> Iterator[Path]:
     """Give a new directory in the system's temporary directory, and remove it afterwards, whatever happens.
 
     Also removes the directories of runs that were killed.
     """
     sweep(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
-    directory, hold = _held_directory()
+    directory, lock = _locked_directory()
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        if hold is not None:
-            os.close(hold)
+        if lock is not None:
+            os.close(lock)
 
 
-def _held_directory() -> tuple[Path, int | None]:
+def _locked_directory() -> tuple[Path, int | None]:
     while True:
         directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
-            hold = try_hold(directory)
+            lock = try_lock(directory)
         except OSError:
             return directory, None  # a filesystem without locks, where nobody sweeps either
-        if hold is not None:
-            return directory, hold
+        if lock is not None:
+            return directory, lock
 
 
-def try_hold(path: Path) -> int | None:
+def try_lock(path: Path) -> int | None:
     """Lock a file or directory for this process; None if another process holds it, or has just removed it.
 
     Returns:
@@ -56,35 +56,35 @@ def try_hold(path: Path) -> int | None:
     """
     try:
         # Files for writing: NFS wants that of who locks.
-        hold = os.open(path, os.O_CLOEXEC | (os.O_RDONLY if path.is_dir() else os.O_RDWR))
+        lock = os.open(path, os.O_CLOEXEC | (os.O_RDONLY if path.is_dir() else os.O_RDWR))
     except FileNotFoundError:
         return None
     ours = False
     try:
-        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = os.path.samestat(os.fstat(hold), path.stat())
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.path.samestat(os.fstat(lock), path.stat())
     except (BlockingIOError, FileNotFoundError):
         pass
     finally:
         if not ours:
-            os.close(hold)
-    return hold if ours else None
+            os.close(lock)
+    return lock if ours else None
 
 
 def sweep(paths: Iterable[Path]) -> None:
     """Remove the temporary files and directories among the paths that no process holds any more."""
     for path in paths:
-        hold = None
+        lock = None
         with suppress(OSError):  # what can't be locked may be in use
-            hold = try_hold(path)
-        if hold is None:
+            lock = try_lock(path)
+        if lock is None:
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             with suppress(OSError):
                 path.unlink()
-        os.close(hold)
+        os.close(lock)
 
 
 def sha256(path: Path) -> str:

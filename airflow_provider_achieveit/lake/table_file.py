@@ -1,15 +1,17 @@
-"""The Parquet file of a snapshot."""
+"""Finished local Parquet files of tables: the only thing that passes between reading, deriving and landing."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, STATISTICS_COLUMNS, plan_schema
 
 #: Rows that are moved together. Parquet ends its data pages where a chunk ends, so chunks have a fixed size as well:
 #: the API's pages leave no trace.
@@ -19,16 +21,44 @@ _CHUNK = 1_500
 ROW_GROUP = 4 * _CHUNK
 
 
-class PlanItemsFile:
-    """Writes record batches into one Parquet file whose bytes depend on the rows alone.
+@dataclass(frozen=True)
+class TableFile:
+    """A finished local Parquet file of one table.
+
+    Attributes:
+        table: Name of the table, such as `plan_items`.
+        path: The file, which nobody changes any more.
+        rows: Number of its rows.
+    """
+
+    table: str
+    path: Path
+    rows: int
+
+    @cached_property
+    def bytes(self) -> int:
+        """Size of the file."""
+        return self.path.stat().st_size
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hex."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class TableWriter:
+    """Writes record batches into one Parquet file whose bytes depend on the schema and the rows alone.
 
     Args:
         path: The file, which must not exist.
-        plan_id: Id of the plan, for the footer.
+        schema: Columns and metadata of the file.
+        dictionary: Parquet paths of the columns that get a dictionary.
+        statistics: Columns whose smallest and largest value are noted for each row group.
     """
 
-    def __init__(self, path: Path, plan_id: str) -> None:
-        self._schema = plan_schema(plan_id)
+    def __init__(self, path: Path, schema: pa.Schema, *, dictionary: Sequence[str], statistics: Sequence[str]) -> None:
+        self._schema = schema
         self._loose: list[pa.RecordBatch] = []
         self._loose_rows = 0
         self._chunks: list[pa.Table] = []
@@ -36,12 +66,12 @@ class PlanItemsFile:
             path,
             self._schema,
             compression="zstd",
-            use_dictionary=DICTIONARY_COLUMNS,
-            write_statistics=STATISTICS_COLUMNS,
+            use_dictionary=list(dictionary),
+            write_statistics=list(statistics),
             write_page_index=False,
         )
 
-    def __enter__(self) -> PlanItemsFile:
+    def __enter__(self) -> TableWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -64,7 +94,7 @@ class PlanItemsFile:
                 self._write()
 
     def _gather(self, count: int) -> None:
-        """Move so many rows into a chunk."""
+        """Move `count` rows into a chunk."""
         if not count:
             return
         table = pa.Table.from_batches(self._loose)

@@ -1,0 +1,1 @@
+"""Read a plan through the API into one proven, finished local Parquet file."""

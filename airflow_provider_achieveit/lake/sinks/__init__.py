@@ -1,0 +1,1 @@
+"""Land finished files and their manifests in a destination, all or nothing."""
