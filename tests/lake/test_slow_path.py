@@ -56,8 +56,8 @@ def test_clean_items_are_what_they_are_without_their_odd_neighbours(
 ) -> None:
     """One odd item on a page of 60: the other 59 are as if it were not there."""
     plan = sandbox.put_plan("p", 60)
-    clean = pq.read_table(read_snapshot(connect(), "p", tmp_path).path)
+    clean = pq.read_table(read_snapshot(connect(), "p", tmp_path).items.path)
     plan.patch(30, mood="good")
-    odd = pq.read_table(read_snapshot(connect(), "p", tmp_path).path)
+    odd = pq.read_table(read_snapshot(connect(), "p", tmp_path).items.path)
     assert odd.drop_columns("_rescued_data").equals(clean.drop_columns("_rescued_data"))
     assert odd["_rescued_data"].to_pylist() == [*[None] * 30, '{"mood": "good"}', *[None] * 29]
