@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import Asset, ObjectStoragePath
-from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.sinks.objects import Store
 
 _PACKAGES = {
@@ -32,10 +32,10 @@ def open_store(destination: str, conn_id: str | None) -> Store:
         AchieveItConfigError: The destination is empty, or nothing here can write to it.
     """
     if not isinstance(destination, str) or not destination.strip():
-        raise failure("bad_input", f"destination {destination!r} is empty")
+        raise AchieveItConfigError(f"destination {destination!r} is empty")
     protocol, bucket = urlsplit(destination)[:2]
     if protocol not in ("", "file") and not bucket.rpartition("@")[2]:
-        raise failure("bad_input", f"destination {destination!r} names no bucket")
+        raise AchieveItConfigError(f"destination {destination!r} names no bucket")
     try:
         # Before Airflow 3.2, conn_id=None hides a connection that the URI itself names (s3://conn@bucket/…).
         path = ObjectStoragePath(destination, **({} if conn_id is None else {"conn_id": conn_id}))
@@ -45,7 +45,7 @@ def open_store(destination: str, conn_id: str | None) -> Store:
             f"destination {destination!r} can't be opened with connection {conn_id!r}{_hint(protocol, bucket, error)} "
             f"({type(error).__name__}: {error})"
         )
-        raise failure("bad_input", what) from error
+        raise AchieveItConfigError(what) from error
     return Store(fs, root)
 
 

@@ -1,58 +1,46 @@
-"""How errors of this package reach Airflow: where another try can't help, as a failure that no `retries` apply to.
+"""The errors of this package as Airflow's tasks raise them.
 
-Such an error stays what it is, for whoever catches it, and is an `AirflowFailException` as well.
+Where another try cannot help, an error is also an `AirflowFailException`, to which no `retries` apply. Its class has
+the name that `docs/errors.md` has, and is a subclass of the class of that name in `api.errors` or `lake.errors`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow_provider_achieveit._compat import AirflowFailException
-from airflow_provider_achieveit.api.errors import (
-    AchieveItAuthError,
-    AchieveItConfigError,
-    AchieveItDriftError,
-    AchieveItError,
-    AchieveItGuardError,
-)
-
-
-class ConfigFailure(AchieveItConfigError, AirflowFailException):
-    """A connection, argument or destination that can't work, in a task."""
-
-
-class AuthFailure(AchieveItAuthError, AirflowFailException):
-    """A refused key, in a task."""
-
-
-class DriftFailure(AchieveItDriftError, AirflowFailException):
-    """Values that do not fit, in a task that is to fail then."""
-
-
-class GuardFailure(AchieveItGuardError, AirflowFailException):
-    """A snapshot that is too small, in a task."""
-
-
-_FAILURES: dict[type[AchieveItError], type[AchieveItError]] = {
-    AchieveItConfigError: ConfigFailure,
-    AchieveItAuthError: AuthFailure,
-    AchieveItDriftError: DriftFailure,
-    AchieveItGuardError: GuardFailure,
-}
+from airflow_provider_achieveit.api.errors import AchieveItError
+from airflow_provider_achieveit.lake import errors as _  # noqa: F401  # so that their classes can be found by name
 
 
 @contextmanager
 def as_task_errors() -> Iterator[None]:
-    """Fail the task at once where another try can't help; leave other errors to the task's `retries`."""
+    """Fail the task at once where another try cannot help; leave other errors to the task's `retries`."""
     try:
         yield
     except AchieveItError as error:
-        if error.decision.retried_by_airflow or isinstance(error, AirflowFailException):
+        if error.retry_task or isinstance(error, AirflowFailException):
             raise
-        failure = _FAILURES[type(error)](
-            str(error), status=error.status, plan_id=error.plan_id, retry_after=error.retry_after
+        final = _final_class(type(error).__name__)(
+            error.what, status=error.status, plan_id=error.plan_id, retry_after=error.retry_after
         )
-        failure.situation = error.situation
         # One error in the log, not two with the same message.
-        raise failure.with_traceback(error.__traceback__) from error.__cause__
+        raise final.with_traceback(error.__traceback__) from error.__cause__
+
+
+def _final_class(name: str) -> Any:
+    """Return the class of an error that also fails an Airflow task at once; it is made when it is first needed."""
+    if name not in globals():
+        base = AchieveItError.class_named(name)
+        globals()[name] = type(name, (base, AirflowFailException), {"__module__": __name__, "__doc__": base.__doc__})
+    return globals()[name]
+
+
+def __getattr__(name: str) -> Any:
+    """Find a class by name, so that errors can be unpickled and caught."""
+    base = AchieveItError.class_named(name)
+    if base is AchieveItError or base.retry_task:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _final_class(name)

@@ -23,8 +23,8 @@ class AchieveItRetryPolicy(RetryPolicy):
             error = error.__cause__
         if error is None:
             return RetryDecision.default()
-        if not error.decision.retried_by_airflow:
-            return RetryDecision.fail(reason=error.decision.situation)
+        if not error.retry_task:
+            return RetryDecision.fail(reason=error.situation)
         if error.retry_after is not None:
             return RetryDecision.retry(delay=timedelta(seconds=error.retry_after), reason="Retry-After")
         return RetryDecision.default()

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItShapeError
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.response import body_of, decode_items
 from airflow_provider_achieveit.api.retry import SharedPause, backoff
@@ -78,7 +78,7 @@ class AchieveItClient:
 
         Raises:
             AchieveItConfigError: A bad argument, before any request.
-            AchieveItError: As in `errors.DECISIONS`.
+            AchieveItError: As in `api.errors`.
         """
         check_plan_id(plan_id)
         check_sort(sort_key, sort_direction)
@@ -94,19 +94,19 @@ class AchieveItClient:
             if skip >= total:
                 return
             if not items:
-                raise failure("shape", f"an empty page after {skip} of {total} items", plan_id=plan_id)
+                raise AchieveItShapeError(f"an empty page after {skip} of {total} items", plan_id=plan_id)
 
     def get_plan_version(self, plan_id: str) -> PlanVersion:
         """Ask for the plan's version with one tiny request.
 
         Raises:
-            AchieveItError: As in `errors.DECISIONS`.
+            AchieveItError: As in `api.errors`.
         """
         items, total = self.fetch(plan_id, Window(0, 1), decode_items, sort_key="lastUpdated", sort_direction="desc")
         if total == 0:
             return PlanVersion(0, None)
         if not items:
-            raise failure("shape", f"no item although totalCount is {total}", plan_id=plan_id)
+            raise AchieveItShapeError(f"no item although totalCount is {total}", plan_id=plan_id)
         text, item_id, name = (items[0].get(key) for key in ("lastUpdated", "id", "name"))
         try:
             newest = parse_timestamp(text)  # type: ignore[arg-type]  # the API's word, checked by parsing it
@@ -139,7 +139,7 @@ class AchieveItClient:
             sort_direction: As documented.
 
         Raises:
-            AchieveItError: As in `errors.DECISIONS`.
+            AchieveItError: As in `api.errors`.
         """
         path = f"/exports/plans/{check_plan_id(plan_id)}"
         params: dict[str, str | int] = {
@@ -177,12 +177,12 @@ class AchieveItClient:
 
     def _wait_or_raise(self, problem: AchieveItError, tries: int, deadline: float, delay: float) -> None:
         """Sleep until the next try, or raise the problem if there is to be none."""
-        if not problem.decision.retried_in_call:
+        if not problem.retry_request:
             raise problem
         delay = max(problem.retry_after or 0.0, delay)
         if time.monotonic() + delay > deadline:
             budget = f"max_retry_seconds={self.settings.max_retry_seconds:g}"
-            problem.args = (f"{problem} (Given up at try {tries}: {budget}.)",)
+            problem.what = f"{problem.what} (given up at try {tries}: {budget})"
             raise problem
         log.warning("%s Trying again in %.1f s.", problem, delay)
         self._pause.sleep(delay)

@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItTimeoutError
 
 
 class RequestDeadline:
@@ -68,7 +68,7 @@ class RequestDeadline:
 
     def too_slow(self) -> AchieveItError:
         """Return the error of a request that was cut because its time was up."""
-        return failure("timeout", f"the answer did not end within {self.time_limit:.1f} s")
+        return AchieveItTimeoutError(f"the answer did not end within {self.time_limit:.1f} s")
 
     def cut(self) -> None:
         """End the request, also one that is only about to connect."""

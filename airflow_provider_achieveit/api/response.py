@@ -6,11 +6,31 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.errors import (
+    AchieveItError,
+    AchieveItForbiddenError,
+    AchieveItMalformedError,
+    AchieveItNotFoundError,
+    AchieveItRateLimitError,
+    AchieveItRedirectError,
+    AchieveItRefusedError,
+    AchieveItServerError,
+    AchieveItShapeError,
+    AchieveItUnauthorizedError,
+)
 from airflow_provider_achieveit.api.transport import Response
 
-_SITUATIONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
-_SITUATIONS_BY_CLASS = {3: "redirect", 4: "refused", 5: "server_error"}
+_ERRORS: dict[int, type[AchieveItError]] = {
+    401: AchieveItUnauthorizedError,
+    403: AchieveItForbiddenError,
+    404: AchieveItNotFoundError,
+    429: AchieveItRateLimitError,
+}
+_ERRORS_BY_CLASS: dict[int, type[AchieveItError]] = {
+    3: AchieveItRedirectError,
+    4: AchieveItRefusedError,
+    5: AchieveItServerError,
+}
 
 
 def body_of(response: Response) -> bytes:
@@ -21,18 +41,18 @@ def body_of(response: Response) -> bytes:
     what = f"AchieveIt answered {status}"
     if response.retry_after is not None:
         what += f" and asks to wait {response.retry_after:.0f} s"
-    situation = _SITUATIONS.get(status) or _SITUATIONS_BY_CLASS.get(status // 100, "shape")
-    raise failure(situation, what, status=status, retry_after=response.retry_after)
+    error = _ERRORS.get(status) or _ERRORS_BY_CLASS.get(status // 100, AchieveItShapeError)
+    raise error(what, status=status, retry_after=response.retry_after)
 
 
 def malformed_body(body: bytes) -> AchieveItError:
     """Return the error for a body that is not JSON, or was cut short: the request is sent again."""
-    return failure("malformed", f"the body ({len(body)} bytes) is not JSON", status=200)
+    return AchieveItMalformedError(f"the body ({len(body)} bytes) is not JSON", status=200)
 
 
 def wrong_shape(problem: str) -> AchieveItError:
     """Return the error for a body that is JSON, but not this API's."""
-    return failure("shape", f"the answer is not a page of plan items: {problem}", status=200)
+    return AchieveItShapeError(f"the answer is not a page of plan items: {problem}", status=200)
 
 
 def decode_items(body: bytes) -> tuple[list[dict[str, Any]], int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
 
 DEFAULT_BASE_URL = "https://api.achieveit.com"
 
@@ -72,7 +72,7 @@ class ClientSettings:
         if isinstance(self.verify, str):
             _check_ca(self.verify)
         if self.proxy and self.base_url.startswith("http://"):
-            raise failure("bad_input", f"The proxy would see the key of the plain-http host {self.base_url}")
+            raise AchieveItConfigError(f"The proxy would see the key of the plain-http host {self.base_url}")
 
 
 def _coerced(name: str, value: Any, default: Any, limits: Any) -> Any:
@@ -88,12 +88,12 @@ def _coerced(name: str, value: Any, default: Any, limits: Any) -> Any:
         if isinstance(value, bool) or number != float(value):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise failure(
-            "bad_input", f"{name} {value!r} is no {'integer' if type(default) is int else 'number'}"
+        raise AchieveItConfigError(
+            f"{name} {value!r} is no {'integer' if type(default) is int else 'number'}"
         ) from None
     low, high = limits["minimum"], limits.get("maximum", 86_400)
     if not low <= number <= high:
-        raise failure("bad_input", f"{name} {value!r} is not within {low} to {high}")
+        raise AchieveItConfigError(f"{name} {value!r} is not within {low} to {high}")
     return number
 
 
@@ -104,8 +104,8 @@ def _check_proxy(url: str) -> str:
             return url
     except ValueError:
         pass
-    raise failure(
-        "bad_input", "proxy is no http:// or https:// URL with a host (it is not shown: it can hold a password)"
+    raise AchieveItConfigError(
+        "proxy is no http:// or https:// URL with a host (it is not shown: it can hold a password)"
     )
 
 
@@ -115,7 +115,7 @@ def _check_ca(path: str) -> None:
         ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
     except (OSError, ValueError) as error:
         what = f"verify {path!r} is neither true, false nor the path of a CA file ({error})"
-        raise failure("bad_input", what) from None
+        raise AchieveItConfigError(what) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -137,7 +137,7 @@ def check_base_url(text: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise failure("bad_input", f"The host {text!r} is malformed") from None
+        raise AchieveItConfigError(f"The host {text!r} is malformed") from None
     bare = f"{parts.scheme}://{parts.netloc}{parts.path}"
     if (
         re.search(r"[\s\x00-\x1f\x7f\\]", text)
@@ -147,11 +147,11 @@ def check_base_url(text: str) -> str:
         or port == 0
         or ".." in url
     ):
-        raise failure("bad_input", f"The host {text!r} is malformed: expected a name such as api.achieveit.com")
+        raise AchieveItConfigError(f"The host {text!r} is malformed: expected a name such as api.achieveit.com")
     if parts.scheme not in ("https", "http"):
-        raise failure("bad_input", f"The host {text!r} has the scheme {parts.scheme!r}: only https works")
+        raise AchieveItConfigError(f"The host {text!r} has the scheme {parts.scheme!r}: only https works")
     if parts.scheme == "http" and not is_loopback(host):
-        raise failure("bad_input", f"The host {text!r} would get the key unencrypted: only loopback may be http")
+        raise AchieveItConfigError(f"The host {text!r} would get the key unencrypted: only loopback may be http")
     return bare.rstrip("/")
 
 
@@ -170,7 +170,7 @@ def check_plan_id(plan_id: str) -> str:
         AchieveItConfigError: It is not 1 to 64 letters, digits and hyphens.
     """
     if not isinstance(plan_id, str) or not _PLAN_ID.fullmatch(plan_id):
-        raise failure("bad_input", f"plan_id {plan_id!r} is not 1 to 64 letters, digits and hyphens")
+        raise AchieveItConfigError(f"plan_id {plan_id!r} is not 1 to 64 letters, digits and hyphens")
     return plan_id
 
 
@@ -181,9 +181,9 @@ def check_sort(sort_key: str, sort_direction: str) -> None:
         AchieveItConfigError: Anything else.
     """
     if sort_key not in SORT_KEYS:
-        raise failure("bad_input", f"sort_key {sort_key!r} is none of {', '.join(SORT_KEYS)}")
+        raise AchieveItConfigError(f"sort_key {sort_key!r} is none of {', '.join(SORT_KEYS)}")
     if sort_direction not in SORT_DIRECTIONS:
-        raise failure("bad_input", f"sort_direction {sort_direction!r} is neither asc nor desc")
+        raise AchieveItConfigError(f"sort_direction {sort_direction!r} is neither asc nor desc")
 
 
 def check_api_key(api_key: str | None) -> str:
@@ -193,7 +193,7 @@ def check_api_key(api_key: str | None) -> str:
         AchieveItConfigError: It is missing, or has characters that no header may carry; the message never shows it.
     """
     if not api_key or not api_key.strip():
-        raise failure("bad_input", "The API key is empty: it belongs into the password of the Airflow connection")
+        raise AchieveItConfigError("The API key is empty: it belongs into the password of the Airflow connection")
     if not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
-        raise failure("bad_input", "The API key has spaces, line breaks or other characters that a header cannot carry")
+        raise AchieveItConfigError("The API key has spaces, line breaks or other characters that a header cannot carry")
     return api_key

@@ -12,7 +12,15 @@ from urllib3.exceptions import DecodeError, HTTPError
 
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.deadline import Adapter, RequestDeadline
-from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.errors import (
+    AchieveItClosedError,
+    AchieveItConfigError,
+    AchieveItError,
+    AchieveItMalformedError,
+    AchieveItTimeoutError,
+    AchieveItTlsError,
+    AchieveItUnreachableError,
+)
 from airflow_provider_achieveit.api.retry import parse_retry_after
 from airflow_provider_achieveit.api.settings import ClientSettings
 
@@ -45,7 +53,7 @@ class _Session(requests.Session):
 
 
 def _closed() -> AchieveItError:
-    return failure("closed", "the client was closed")
+    return AchieveItClosedError("the client was closed")
 
 
 class Transport:
@@ -132,15 +140,15 @@ class Transport:
             return deadline.too_slow()
         text = self.redacted(f"{type(error).__name__}: {error}")
         if isinstance(error, requests.Timeout) or "timed out" in text.lower():
-            return failure("timeout", text)
+            return AchieveItTimeoutError(text)
         is_tls = isinstance(error, requests.exceptions.SSLError) or "CERTIFICATE_VERIFY_FAILED" in text  # of a proxy
         if is_tls and not any(mark in text for mark in _TLS_BROKEN_OFF):
-            return failure("tls", text)
+            return AchieveItTlsError(text)
         if isinstance(error, DecodeError) or "IncompleteRead" in text:
-            return failure("malformed", text, status=200)
+            return AchieveItMalformedError(text, status=200)
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidProxyURL):
-            return failure("bad_input", text)
-        return failure("unreachable", text)
+            return AchieveItConfigError(text)
+        return AchieveItUnreachableError(text)
 
 
 #: A connection that was lost while TLS shook hands is worth another try; a certificate or a version is not.

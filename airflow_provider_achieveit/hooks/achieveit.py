@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowException, BaseHook
-from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItError, AchieveItNotFoundError, failure
+from airflow_provider_achieveit.api.errors import (
+    AchieveItAuthError,
+    AchieveItConfigError,
+    AchieveItError,
+    AchieveItNotFoundError,
+)
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
 from airflow_provider_achieveit.exceptions import as_task_errors
 
@@ -73,7 +78,7 @@ class AchieveItHook(BaseHook):
             return self.get_connection(self.achieveit_conn_id)
         except AirflowException as error:
             what = f"The Airflow connection {self.achieveit_conn_id!r} can't be used ({error})"
-            raise failure("bad_input", what) from error
+            raise AchieveItConfigError(what) from error
 
     def get_plan_items(
         self, plan_id: str, *, sort_key: str = "sequenceId", sort_direction: str = "asc"
@@ -89,7 +94,7 @@ class AchieveItHook(BaseHook):
 
         Raises:
             AchieveItConfigError: A bad argument, before any request.
-            AchieveItError: As in `api.errors.DECISIONS`.
+            AchieveItError: As in `api.errors`.
         """
         with as_task_errors():
             items = self.get_conn().get_plan_items(plan_id, sort_key=sort_key, sort_direction=sort_direction)
@@ -99,7 +104,7 @@ class AchieveItHook(BaseHook):
         """Ask for the number of items and the newest update, with one tiny request.
 
         Raises:
-            AchieveItError: As in `api.errors.DECISIONS`.
+            AchieveItError: As in `api.errors`.
         """
         with as_task_errors():
             return self.get_conn().get_plan_version(plan_id)
@@ -109,7 +114,7 @@ class AchieveItHook(BaseHook):
 
         Raises:
             AchieveItInconsistentError: The plan changed during every attempt to read it.
-            AchieveItError: As in `api.errors.DECISIONS`.
+            AchieveItError: As in `api.errors`.
         """
         from airflow_provider_achieveit.lake.read.snapshot import read_table
 
@@ -191,7 +196,7 @@ def _extras(connection: Any) -> dict[str, Any]:
     except ValueError:
         extras = None
     if not isinstance(extras, dict):
-        raise failure("bad_input", f"The extra of the Airflow connection {connection.conn_id!r} is no JSON object")
+        raise AchieveItConfigError(f"The extra of the Airflow connection {connection.conn_id!r} is no JSON object")
     return extras
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_achieveit.api.errors import AchieveItInconsistentError, AchieveItStoreError
 from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItManifestError
 from airflow_provider_achieveit.lake.manifest import read_latest
 from airflow_provider_achieveit.lake.options import Detect
 from airflow_provider_achieveit.lake.sinks.objects import Store
@@ -76,7 +76,7 @@ def observe(client: AchieveItClient, plan_id: str, detect: Detect) -> PlanState:
     """Look at a plan: one request, or with `content` a whole snapshot, encoded as an export would.
 
     Raises:
-        AchieveItError: As in `api.errors.DECISIONS`.
+        AchieveItError: As in `api.errors`.
     """
     if detect == "content":
         from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
@@ -112,9 +112,7 @@ def change_from_landed(store: Store, current: PlanState, plan_id: str) -> Change
     """
     try:
         latest = read_latest(store, plan_id)
-    except AchieveItStoreError as error:
-        if error.situation != "manifest":
-            raise
+    except AchieveItManifestError:
         return Change(plan_id, None, current.version, "the latest manifest is unreadable: an export replaces it")
     if latest is None:
         return Change(plan_id, None, current.version, "nothing has landed yet")

@@ -9,10 +9,10 @@ from typing import Any
 
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import failure
 from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp
 from airflow_provider_achieveit.api.settings import check_plan_id
 from airflow_provider_achieveit.lake import manifest as manifests
+from airflow_provider_achieveit.lake.errors import AchieveItDriftError, AchieveItGuardError
 from airflow_provider_achieveit.lake.manifest import Manifest
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read.snapshot import Snapshot, read_snapshot
@@ -51,7 +51,7 @@ def export_plan(
         The manifest; None if the plan is unchanged and `if_unchanged` is `skip`.
 
     Raises:
-        AchieveItError: As in `api.errors.DECISIONS`; nothing was published then.
+        AchieveItError: As in `api.errors`; nothing was published then.
     """
     options = options or ExportOptions()
     check_plan_id(plan_id)
@@ -119,10 +119,12 @@ def _guard(proven: Snapshot, options: ExportOptions, plan_id: str, latest: Manif
     if proven.rescued:
         fields = _named(proven.rescued)
         if options.on_drift == "fail":
-            raise failure("drift", f"values do not fit the schema: {fields}", plan_id=plan_id)
+            raise AchieveItDriftError(f"values do not fit the schema: {fields}", plan_id=plan_id)
         log.warning("Plan %s: values that do not fit the schema were kept in _rescued_data: %s", plan_id, fields)
     if options.min_rows is not None and proven.items.rows < options.min_rows:
-        raise failure("guard", f"{proven.items.rows} rows are fewer than min_rows={options.min_rows}", plan_id=plan_id)
+        raise AchieveItGuardError(
+            f"{proven.items.rows} rows are fewer than min_rows={options.min_rows}", plan_id=plan_id
+        )
     if options.max_shrink is not None and latest is not None:
         gone = latest["rows"] - proven.items.rows
         # The tolerance keeps 30 of 100 within 0.3, whatever binary fractions make of it.
@@ -131,7 +133,7 @@ def _guard(proven: Snapshot, options: ExportOptions, plan_id: str, latest: Manif
                 f"{gone} of the {latest['rows']} rows of snapshot {latest['snapshot']} are gone, "
                 f"more than max_shrink={options.max_shrink:g} allows"
             )
-            raise failure("guard", what, plan_id=plan_id)
+            raise AchieveItGuardError(what, plan_id=plan_id)
 
 
 def _named(rescued: dict[str, int]) -> str:

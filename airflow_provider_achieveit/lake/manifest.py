@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any
 
-from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.sinks.objects import Store
 
 #: A manifest, as the README lists its keys: JSON values only.
@@ -24,7 +25,7 @@ def check_label(label: str) -> str:
     """
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
         what = f'snapshot {label!r} is not 1 to 128 letters, digits and "._:+@-" (no dot at the start, no "..")'
-        raise failure("bad_input", what)
+        raise AchieveItConfigError(what)
     return label
 
 
@@ -69,8 +70,8 @@ def read_latest(store: Store, plan_id: str) -> Manifest | None:
             if type(file["table"]) is not str or type(file["bytes"]) is not int:
                 raise TypeError("files")
     except (ValueError, KeyError, TypeError) as error:
-        raise failure(
-            "manifest", f"{store.uri(key)} is no manifest of this package ({error!r})", plan_id=plan_id
+        raise AchieveItManifestError(
+            f"{store.uri(key)} is no manifest of this package ({error!r})", plan_id=plan_id
         ) from error
     return manifest
 

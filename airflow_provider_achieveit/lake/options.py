@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.plan_version import parse_timestamp
 
 Detect = Literal["version", "content"]
@@ -44,11 +44,11 @@ class ExportOptions:
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise failure("bad_input", f"{name} {getattr(self, name)!r} is neither {' nor '.join(allowed)}")
+                raise AchieveItConfigError(f"{name} {getattr(self, name)!r} is neither {' nor '.join(allowed)}")
         if self.min_rows is not None and (type(self.min_rows) is not int or self.min_rows < 0):
-            raise failure("bad_input", f"min_rows {self.min_rows!r} is not a number of rows")
+            raise AchieveItConfigError(f"min_rows {self.min_rows!r} is not a number of rows")
         if self.max_shrink is not None and not (type(self.max_shrink) in (int, float) and 0 <= self.max_shrink <= 1):
-            raise failure("bad_input", f"max_shrink {self.max_shrink!r} is not a fraction within 0 to 1")
+            raise AchieveItConfigError(f"max_shrink {self.max_shrink!r} is not a fraction within 0 to 1")
 
 
 def parse_since(text: str) -> datetime:
@@ -62,7 +62,7 @@ def parse_since(text: str) -> datetime:
     try:
         return parse_timestamp(text.strip())
     except ValueError:
-        raise failure("bad_input", f"since {text!r} is no ISO 8601 date or time") from None
+        raise AchieveItConfigError(f"since {text!r} is no ISO 8601 date or time") from None
 
 
 def check_baseline(destination: object, since: object, detect: str) -> None:
@@ -72,8 +72,8 @@ def check_baseline(destination: object, since: object, detect: str) -> None:
         AchieveItConfigError: Anything else.
     """
     if destination is not None and since is not None:
-        raise failure("bad_input", f"destination {destination!r} and since {since!r} are both given: choose one")
+        raise AchieveItConfigError(f"destination {destination!r} and since {since!r} are both given: choose one")
     if detect not in ("version", "content"):
-        raise failure("bad_input", f"detect {detect!r} is neither version nor content")
+        raise AchieveItConfigError(f"detect {detect!r} is neither version nor content")
     if detect == "content" and destination is None:
-        raise failure("bad_input", "detect 'content' needs a destination whose content it can compare with")
+        raise AchieveItConfigError("detect 'content' needs a destination whose content it can compare with")

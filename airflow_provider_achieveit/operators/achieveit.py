@@ -108,7 +108,7 @@ class AchieveItExportOperator(BaseOperator):
         Raises:
             AirflowSkipException: The plan is unchanged and `if_unchanged` is `skip`.
             AirflowFailException: Trying again can't help: bad input, a refused key, drift, a guard.
-            AchieveItError: Anything else that `api.errors.DECISIONS` names; nothing was published then.
+            AchieveItError: Anything else that `api.errors` names; nothing was published then.
         """
         from airflow_provider_achieveit._destination import open_store
         from airflow_provider_achieveit.lake.export import export_plan

@@ -15,7 +15,7 @@ from airflow_provider_achieveit._compat import (
     PokeReturnValue,
     conf,
 )
-from airflow_provider_achieveit.api.errors import DECISIONS, failure
+from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
 from airflow_provider_achieveit.api.settings import check_plan_id
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
@@ -80,7 +80,7 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
         self.achieveit_conn_id = achieveit_conn_id
         self.deferrable = deferrable
         if destination is None and since is None:
-            raise failure("bad_input", "Neither destination nor since is given: choose one")
+            raise AchieveItConfigError("Neither destination nor since is given: choose one")
         check_baseline(destination, since, detect)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -88,7 +88,7 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
 
         Raises:
             AirflowFailException: Trying again can't help: bad input or a refused key.
-            AchieveItError: Anything else that `api.errors.DECISIONS` names.
+            AchieveItError: Anything else that `api.errors` names.
         """
         change = self._look()
         return PokeReturnValue(is_done=change is not None, xcom_value=None if change is None else change.to_json())
@@ -159,8 +159,4 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
             self.log.info("Plan %s has changed: %s", event["plan_id"], event["reason"])
             return event
         with self._skips(), as_task_errors():
-            error = DECISIONS[event["error"]].error(
-                event["message"], status=event["status"], plan_id=event["plan_id"], retry_after=event["retry_after"]
-            )
-            error.situation = event["error"]
-            raise error
+            raise AchieveItError.from_json(event)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_achieveit._compat import BaseEventTrigger
-from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
 from airflow_provider_achieveit.api.settings import check_plan_id
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.change import (
@@ -83,11 +83,11 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
         self.once = once
         check_baseline(destination, since, detect)
         if type(poll_interval) not in (int, float) or not 0 < poll_interval < math.inf:
-            raise failure("bad_input", f"poll_interval {poll_interval!r} is not a number of seconds above 0")
+            raise AchieveItConfigError(f"poll_interval {poll_interval!r} is not a number of seconds above 0")
         if self.since is not None:
             parse_since(self.since)
         elif once and destination is None:
-            raise failure("bad_input", "once needs a destination or since that it can compare with")
+            raise AchieveItConfigError("once needs a destination or since that it can compare with")
         self._shared: SharedClient | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -122,13 +122,7 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
                     lambda client: self._from_baseline(observe(client, self.plan_id, self.detect))
                 )
             except AchieveItError as error:
-                return {
-                    "plan_id": self.plan_id,
-                    "error": error.situation,
-                    "message": str(error),
-                    "status": error.status,
-                    "retry_after": error.retry_after,
-                }
+                return error.about(self.plan_id).to_json()
             if change is not None:
                 event: dict[str, Any] = change.to_json()
                 return event
@@ -191,7 +185,7 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
 
     def _note(self, before: str | None, error: Exception | None, delay: float) -> str | None:
         """Log a change of state, and only that: what messages quote may differ each time."""
-        now = None if error is None else getattr(error, "situation", type(error).__name__)
+        now = None if error is None else type(error).__name__
         if now != before:
             if error is None:
                 log.info("Plan %s: AchieveIt answers again", self.plan_id)

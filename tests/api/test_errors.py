@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,8 +21,9 @@ from airflow_provider_achieveit import api
 from airflow_provider_achieveit._compat import AirflowFailException
 from airflow_provider_achieveit.api import errors, retry
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import DECISIONS, AchieveItError, failure
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItNotFoundError
 from airflow_provider_achieveit.exceptions import as_task_errors
+from airflow_provider_achieveit.lake import errors as lake_errors
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.manifest import latest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
@@ -30,16 +31,12 @@ from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.lake.support import ContendedStore
+from tests.support.errors import ERRORS
 
 Connect = Callable[..., AchieveItClient]
 
 DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
 MODULES = [import_module(f"{api.__name__}.{module.name}") for module in pkgutil.iter_modules(api.__path__)]
-CLASSES = [
-    value
-    for value in vars(errors).values()
-    if inspect.isclass(value) and issubclass(value, AchieveItError) and value.__module__ == errors.__name__
-]
 
 
 def test_the_page_in_the_docs_shows_this_table() -> None:
@@ -51,20 +48,14 @@ def test_the_page_in_the_docs_shows_this_table() -> None:
     ]  # fmt: skip
     assert rows[2:] == [
         [
-            decision.situation,
-            f"`{decision.error.__name__}`",
-            "yes" if decision.retried_in_call else "no",
-            "yes" if decision.retried_by_airflow else "no",
-            decision.advice,
+            error.situation,
+            f"`{error.__name__}`",
+            "yes" if error.retry_request else "no",
+            "yes" if error.retry_task else "no",
+            error.advice,
         ]
-        for decision in DECISIONS.values()
+        for error in ERRORS
     ]
-
-
-def test_every_error_class_has_a_row() -> None:
-    """No class exists that no decision is about, but for those that others are built on."""
-    bases = {base for cls in CLASSES for base in cls.__mro__[1:]}
-    assert {cls for cls in CLASSES if cls not in bases} <= {decision.error for decision in DECISIONS.values()}
 
 
 @dataclass
@@ -137,90 +128,114 @@ def export_beside_another(scene: Scene) -> None:
 
 #: How each situation comes about.
 PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
-    "bad_input": lambda scene: scene.connect().get_plan_version("../p1"),
-    "unauthorized": lambda scene: scene.answer(status=401)(),
-    "forbidden": lambda scene: scene.answer(status=403)(),
-    "not_found": lambda scene: scene.answer(status=404)(),
-    "rate_limited": lambda scene: scene.answer(status=429)(),
-    "server_error": lambda scene: scene.answer(status=500)(),
-    "unreachable": lambda scene: scene.answer(reset=True)(),
-    "closed": ask_closed,
-    "timeout": lambda scene: scene.answer(hang=60)(),
-    "tls": ask_without_tls,
-    "malformed": lambda scene: scene.answer(truncate=40)(),
-    "redirect": lambda scene: scene.answer(redirect="https://example.com/")(),
-    "refused": lambda scene: scene.answer(status=418)(),
-    "shape": lambda scene: scene.answer(body="[]")(),
-    "inconsistent": export_moving,
-    "drift": export_drifting,
-    "guard": lambda scene: scene.export(min_rows=26),
-    "manifest": export_over_rubbish,
-    "store": export_into_a_file,
-    "contended": export_beside_another,
+    "AchieveItConfigError": lambda scene: scene.connect().get_plan_version("../p1"),
+    "AchieveItUnauthorizedError": lambda scene: scene.answer(status=401)(),
+    "AchieveItForbiddenError": lambda scene: scene.answer(status=403)(),
+    "AchieveItNotFoundError": lambda scene: scene.answer(status=404)(),
+    "AchieveItRateLimitError": lambda scene: scene.answer(status=429)(),
+    "AchieveItServerError": lambda scene: scene.answer(status=500)(),
+    "AchieveItUnreachableError": lambda scene: scene.answer(reset=True)(),
+    "AchieveItClosedError": ask_closed,
+    "AchieveItTimeoutError": lambda scene: scene.answer(hang=60)(),
+    "AchieveItTlsError": ask_without_tls,
+    "AchieveItMalformedError": lambda scene: scene.answer(truncate=40)(),
+    "AchieveItRedirectError": lambda scene: scene.answer(redirect="https://example.com/")(),
+    "AchieveItRefusedError": lambda scene: scene.answer(status=418)(),
+    "AchieveItShapeError": lambda scene: scene.answer(body="[]")(),
+    "AchieveItInconsistentError": export_moving,
+    "AchieveItDriftError": export_drifting,
+    "AchieveItGuardError": lambda scene: scene.export(min_rows=26),
+    "AchieveItManifestError": export_over_rubbish,
+    "AchieveItStoreError": export_into_a_file,
+    "AchieveItContendedError": export_beside_another,
 }
 HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx": 500, "3xx": 302, "any other 4xx": 418}
 
 
-@contextmanager
-def airflow_task() -> Iterator[list[AchieveItError]]:
-    """What an operator does around its work; holds the error that came out of the work."""
-    caught: list[AchieveItError] = []
-    with as_task_errors():
-        try:
-            yield caught
-        except AchieveItError as error:
-            caught.append(error)
-            raise
+#: Raised before a plan is known, or about what all plans share.
+WITHOUT_A_PLAN = {"AchieveItConfigError", "AchieveItStoreError"}
+
+#: These are about the request itself, so the number of requests tells whether it was sent again.
+ABOUT_A_REQUEST = [error for error in ERRORS if error.__module__ == errors.__name__]
 
 
-@pytest.mark.parametrize("situation", DECISIONS)
-def test_the_table_is_true(
-    situation: str, sandbox: Sandbox, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each situation raises its class, tries again or not, fails the task at once or not, and says what to do."""
+@pytest.fixture
+def scene(sandbox: Sandbox, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A place to provoke errors in, where nobody waits long."""
     monkeypatch.setattr(snapshot, "PAUSES", (0.05, 0.05))
     monkeypatch.setattr(retry, "_FIRST_DELAY", 0.05)
-    decision = DECISIONS[situation]
-    scene = Scene(sandbox, connect, tmp_path / "lake")
-    expected = decision.error if decision.retried_by_airflow else AirflowFailException
-    with pytest.raises(expected) as raised, airflow_task() as caught:  # type: ignore[call-overload]
-        PROVOCATIONS[situation](scene)
-    (error,) = caught
-    assert type(error) is decision.error
-    assert error.situation == situation
-    assert error.decision is decision
-    assert decision.advice in str(error)
-    # For Airflow it is final, and for whoever catches it, it is the same error.
-    assert isinstance(raised.value, decision.error)
-    assert pickle.loads(pickle.dumps(raised.value)).__dict__ == raised.value.__dict__ == error.__dict__
+    return Scene(sandbox, connect, tmp_path / "lake")
+
+
+@pytest.mark.parametrize("expected", ERRORS)
+def test_each_situation_raises_its_error(scene: Scene, expected: type[AchieveItError]) -> None:
+    """Each situation of the table raises the class of its row, and the message says what to do."""
+    with pytest.raises(expected) as raised:
+        PROVOCATIONS[expected.__name__](scene)
+    error = raised.value
+    assert type(error) is expected
+    assert expected.advice in str(error)
+    assert error.plan_id == (None if expected.__name__ in WITHOUT_A_PLAN else "p1")
+    if expected.situation in HTTP_STATUS:
+        assert error.status == HTTP_STATUS[expected.situation]
+
+
+@pytest.mark.parametrize("expected", ABOUT_A_REQUEST)
+def test_a_request_is_sent_again_where_the_table_says_so(scene: Scene, expected: type[AchieveItError]) -> None:
+    """`Retried inside the call` is what happens at the socket."""
+    with pytest.raises(expected):
+        PROVOCATIONS[expected.__name__](scene)
+    tries = len(scene.sandbox.requests)
+    assert (tries > 1) if expected.retry_request else (tries <= 1)
+
+
+@pytest.mark.parametrize("expected", ERRORS)
+def test_a_task_fails_at_once_where_the_table_says_so(expected: type[AchieveItError]) -> None:
+    """Such an error is final for Airflow, and the same error, under the same name, for whoever catches it."""
+    error = expected("it went wrong", status=418, plan_id="p1", retry_after=7.5)
+    with pytest.raises(expected) as raised, as_task_errors():
+        raise error
+    assert isinstance(raised.value, AirflowFailException) == (not expected.retry_task)
+    assert type(raised.value).__name__ == expected.__name__
     assert str(raised.value) == str(error)
-    assert error.plan_id == ("p1" if situation != "bad_input" else None) or situation == "store"
-    if decision.situation in HTTP_STATUS:
-        assert error.status == HTTP_STATUS[decision.situation]
-    if situation not in (
-        "inconsistent",
-        "drift",
-        "guard",
-        "contended",
-    ):  # these read the plan, with as many requests as it has pages
-        tries = len(sandbox.requests)
-        assert (tries > 1) if decision.retried_in_call else (tries <= 1)
+    twin = pickle.loads(pickle.dumps(raised.value))
+    assert type(twin) is type(raised.value)
+    assert twin.__dict__ == raised.value.__dict__ == error.__dict__
 
 
-@pytest.mark.parametrize("situation", DECISIONS)
-def test_errors_survive_pickling_and_copying(situation: str) -> None:
-    """A worker can hand any error to another process without losing what it carries."""
-    error = failure(situation, "it went wrong", status=429, plan_id="p1", retry_after=7.5)
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+@pytest.mark.parametrize("cls", ERRORS)
+def test_errors_survive_pickling_copying_and_events(cls: type[AchieveItError]) -> None:
+    """A worker or a triggerer can hand any error to another process without losing what it carries."""
+    error = cls("it went wrong", status=429, plan_id="p1", retry_after=7.5)
+    event = json.loads(json.dumps(error.to_json()))
+    for twin in (
+        pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error), AchieveItError.from_json(event)
+    ):  # fmt: skip
         assert type(twin) is type(error)
         assert str(twin) == str(error)
-        assert (twin.status, twin.plan_id, twin.retry_after, twin.situation) == (429, "p1", 7.5, situation)
-        assert twin.decision is error.decision
+        assert (twin.status, twin.plan_id, twin.retry_after) == (429, "p1", 7.5)
+
+
+def test_an_event_of_another_version_is_still_an_error() -> None:
+    """A class that this version does not know becomes the base class; what is not an event at all is a ValueError."""
+    event = {**AchieveItNotFoundError("it went wrong").to_json(), "error": "AchieveItNewError"}
+    assert type(AchieveItError.from_json(event)) is AchieveItError
+    for rubbish in ({}, None, [], {"error": "x"}):
+        with pytest.raises(ValueError, match="not an error"):
+            AchieveItError.from_json(rubbish)  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize(
+    "name", ["AchieveItInconsistentError", "AchieveItDriftError", "AchieveItGuardError", "AchieveItStoreError"]
+)
+def test_names_of_the_first_version_can_still_be_imported(name: str) -> None:
+    """`api.errors` was the home of all errors in version 0.1.0."""
+    assert getattr(errors, name) is getattr(lake_errors, name)
 
 
 def test_an_error_names_what_happened_then_what_to_do() -> None:
     """The message is one paragraph: plan, cause, remedy."""
-    error = failure("not_found", "AchieveIt answered 404", status=404).about("p1")
+    error = AchieveItNotFoundError("AchieveIt answered 404", status=404).about("p1")
     assert str(error).startswith("Plan p1: AchieveIt answered 404. Copy the id again from the plan")
     assert str(error.about("p2")) == str(error), "the first plan that is named stays"
 
@@ -228,7 +243,6 @@ def test_an_error_names_what_happened_then_what_to_do() -> None:
 def test_bad_input_is_a_value_error() -> None:
     """Callers who know nothing of this package can catch it."""
     assert issubclass(errors.AchieveItConfigError, ValueError)
-    assert all(issubclass(cls, AchieveItError) for cls in CLASSES)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
@@ -245,8 +259,8 @@ def test_everything_public_is_documented(module: Any) -> None:
                 assert member.__doc__, f"{name}.{member_name}"
 
 
-@pytest.mark.parametrize("decision", DECISIONS.values(), ids=DECISIONS)
-def test_advice_is_a_sentence_or_two(decision: errors.Decision) -> None:
+@pytest.mark.parametrize("error", ERRORS)
+def test_advice_is_a_sentence_or_two(error: type[AchieveItError]) -> None:
     """It is printed behind the cause, so it starts and ends like a sentence, and fits a table's cell."""
-    assert re.fullmatch(r"[A-Z][^|\n]+\.", decision.advice)
-    assert "|" not in decision.situation
+    assert re.fullmatch(r"[A-Z][^|\n]+\.", error.advice)
+    assert "|" not in error.situation

@@ -8,7 +8,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItDataError
+from airflow_provider_achieveit.api.errors import AchieveItDataError, AchieveItMalformedError, AchieveItShapeError
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.sinks.objects import Store
@@ -64,7 +64,7 @@ def test_json_of_another_shape_is_an_error_at_once(connect: Connect, sandbox: Sa
         sandbox.reset_requests()
         with pytest.raises(AchieveItDataError, match="the answer is not a page of plan items: ") as caught:
             read()
-        assert caught.value.situation == "shape"
+        assert type(caught.value) is AchieveItShapeError
         assert caught.value.plan_id == "p1"
         assert len(sandbox.requests) == 1
 
@@ -75,7 +75,7 @@ def test_a_body_that_is_not_json_is_asked_for_again(connect: Connect, sandbox: S
     sandbox.script({"fault": {"body": body}})
     with pytest.raises(AchieveItDataError, match=r"is not JSON.*not a web page or a proxy's login") as caught:
         list(connect(max_retry_seconds=1).get_plan_items("p1"))
-    assert caught.value.situation == "malformed"
+    assert type(caught.value) is AchieveItMalformedError
     assert len(sandbox.requests) >= 2
 
 
@@ -84,7 +84,7 @@ def test_an_export_refuses_the_same_bodies(connect: Connect, sandbox: Sandbox, t
     """The decoder of the lake agrees with the client, and nothing is published."""
     with pytest.raises(AchieveItDataError) as caught:
         decode_page(body)
-    assert caught.value.situation == ("malformed" if body in NOT_JSON.values() else "shape")
+    assert type(caught.value) is (AchieveItMalformedError if body in NOT_JSON.values() else AchieveItShapeError)
     sandbox.script({"fault": {"body": body}})
     with pytest.raises(AchieveItDataError):
         export_plan(connect(max_retry_seconds=0), Store(LocalFileSystem(), str(tmp_path)), "p1")

@@ -9,7 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItRateLimitError, AchieveItServerError
+from airflow_provider_achieveit.api.errors import (
+    AchieveItError,
+    AchieveItRateLimitError,
+    AchieveItServerError,
+    AchieveItTimeoutError,
+    AchieveItUnreachableError,
+)
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer
 
@@ -27,7 +33,7 @@ def within_the_limit() -> Iterator[None]:
     with pytest.raises(AchieveItServerError) as caught:
         yield
     assert time.monotonic() - started < LIMIT
-    assert caught.value.situation == "timeout", str(caught.value)
+    assert type(caught.value) is AchieveItTimeoutError, str(caught.value)
     assert "raise read_timeout" in str(caught.value)
 
 
@@ -139,7 +145,7 @@ def test_a_port_that_nobody_listens_on_is_given_up(connect: Connect) -> None:
         with pytest.raises(AchieveItServerError, match="Connection refused") as caught:
             connect(base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}", **IMPATIENT).get_plan_version("p1")
     assert time.monotonic() - started < LIMIT
-    assert caught.value.situation == "unreachable"
+    assert type(caught.value) is AchieveItUnreachableError
 
 
 @pytest.mark.parametrize("retry_after", [{}, {"retry_after": 0}, {"retry_after": 9999999999999999}], ids=str)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItServerError
+from airflow_provider_achieveit.api.errors import AchieveItServerError, AchieveItTlsError
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.conftest import Certificates
 from tests.api.raw_server import RawServer, answering, response
@@ -27,7 +27,7 @@ def refused(client: AchieveItClient) -> str:
     """Ask once, and return the message of the refusal: one that nobody tries again."""
     with pytest.raises(AchieveItServerError) as caught:
         client.get_plan_version("p1")
-    assert caught.value.situation == "tls", str(caught.value)
+    assert type(caught.value) is AchieveItTlsError, str(caught.value)
     assert client.requests_sent == 1
     assert "set verify to the path of its CA file" in str(caught.value)
     return str(caught.value)

@@ -8,8 +8,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_achieveit.api.errors import AchieveItDataError, AchieveItInconsistentError
+from airflow_provider_achieveit.api.errors import AchieveItDataError
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
+from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.read.snapshot import PAUSES, read_snapshot
 from tests.lake.schedules import held, table_of
@@ -244,7 +245,7 @@ def test_there_are_three_attempts_with_pauses_between_them(
     sandbox.before_request = lambda _: plan.edit()
     with pytest.raises(AchieveItInconsistentError, match=r"every one of 3 attempts.*version moved from") as caught:
         read(client, tmp_path)
-    assert caught.value.decision.retried_by_airflow
+    assert caught.value.retry_task
     assert caught.value.plan_id == "p"
     assert len(sandbox.requests) == 6 + 5 + 5
     times = [(request.arrived, request.finished or 0) for request in sandbox.requests]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_achieveit.api.errors import AchieveItInconsistentError
+from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
 from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
 from tests.lake.schedules import Edit, follow, held
 

@@ -335,7 +335,7 @@ def test_nesting_without_end_is_refused_and_not_sent_for_again(levels: int) -> N
     """Thousands of levels are an attack or a bug; the interpreter's stack is safe from them."""
     with pytest.raises(AchieveItDataError, match="nested too deeply") as caught:
         decode_page(page(item(odd=Raw("[" * levels + "]" * levels))))
-    assert not caught.value.decision.retried_in_call
+    assert not caught.value.retry_request
 
 
 def test_a_string_of_100_mb_is_read_on_both_paths() -> None:
@@ -367,7 +367,7 @@ def test_a_body_that_is_not_json_is_asked_for_again(body: bytes) -> None:
     """It may have been cut short; a page is never shorter without a word."""
     with pytest.raises(AchieveItDataError, match="is not JSON") as caught:
         decode_page(body)
-    assert caught.value.decision.retried_in_call
+    assert caught.value.retry_request
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_json_of_another_shape_is_refused(body: bytes) -> None:
     """Valid JSON that is no page of items is an error that says so, and asking again would not help."""
     with pytest.raises(AchieveItDataError, match="not a page of plan items") as caught:
         decode_page(body)
-    assert not caught.value.decision.retried_in_call
+    assert not caught.value.retry_request
 
 
 @pytest.mark.parametrize("bad", [{}, {"id": None}, {"id": 7}, {"Id": "a"}, Pairs([("id", "a"), ("id", "a")])])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_achieveit.api.errors import AchieveItStoreError
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.scratch import try_lock
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from tests.lake.stores import BUCKET, LocalStores, S3Stores
@@ -249,5 +249,5 @@ def test_errors_name_the_object_and_what_the_store_said(running_s3: S3Stores, tm
         running_s3.store().publish([(written(tmp_path / "f", b""), KEY)])
     running_s3.before_write = None
     assert str(caught.value).startswith(f"writing {running_s3.uri}/{KEY} failed: PermissionError: Access Denied.")
-    assert caught.value.decision.retried_by_airflow
+    assert caught.value.retry_task
     assert isinstance(caught.value.__cause__, PermissionError)

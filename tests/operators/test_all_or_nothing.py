@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItStoreError
+from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.export import export_plan
 from tests.lake.stores import GcsStores, LocalStores
 

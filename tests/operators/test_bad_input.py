@@ -9,7 +9,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_achieveit._destination import _hint
-from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItConfigError, AchieveItStoreError
+from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItConfigError
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_achieveit.api.errors import AchieveItInconsistentError
+from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

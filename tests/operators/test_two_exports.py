@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItStoreError
 from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.sandbox import Sandbox
 

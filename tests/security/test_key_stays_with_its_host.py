@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.errors import AchieveItError
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItRedirectError
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer, answering, response
 from tests.conftest import API_KEY
@@ -35,7 +35,7 @@ def test_redirects_to_another_host_are_not_followed(connect: Connect, sandbox: S
         with pytest.raises(AchieveItError, match="The key is never sent elsewhere") as caught:
             connect().get_plan_version("p1")
         assert other.connections == 0
-    assert caught.value.situation == "redirect"
+    assert type(caught.value) is AchieveItRedirectError
     assert caught.value.status == status
     assert len(sandbox.requests) == 1
 
@@ -50,7 +50,7 @@ def test_no_redirect_is_followed_whatever_it_says(connect: Connect, sandbox: San
     sandbox.script({"fault": {"redirect": location}})
     with pytest.raises(AchieveItError) as caught:
         connect().get_plan_version("p1")
-    assert caught.value.situation == "redirect"
+    assert type(caught.value) is AchieveItRedirectError
     assert len(sandbox.requests) == 1
 
 

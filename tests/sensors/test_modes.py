@@ -15,9 +15,9 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItNotFoundError,
     AchieveItRateLimitError,
     AchieveItServerError,
-    AchieveItStoreError,
 )
-from airflow_provider_achieveit.exceptions import AuthFailure
+from airflow_provider_achieveit.exceptions import AchieveItForbiddenError, AchieveItUnauthorizedError
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from tests.sensors.conftest import MODES, PLAN, Stage, drive
 
 
@@ -121,10 +121,10 @@ CASES = [
     # Timeout and soft_fail
     Case("time is up, softly", AirflowSkipException, arguments={**SOFT, "timeout": 0.3}),
     # A refused key: at once, whatever the budget
-    Case("401", AuthFailure, lambda s: s.fail_from(1, status=401), requests=1),
-    Case("403", AuthFailure, lambda s: setattr(s.plan, "forbidden", True), requests=1),
+    Case("401", AchieveItUnauthorizedError, lambda s: s.fail_from(1, status=401), requests=1),
+    Case("403", AchieveItForbiddenError, lambda s: setattr(s.plan, "forbidden", True), requests=1),
     Case("401, softly", AirflowSkipException, lambda s: s.fail_from(1, status=401), arguments=SOFT, requests=1),
-    Case("401 while it waits", AuthFailure, lambda s: s.fail_from(3, status=401), requests=3),
+    Case("401 while it waits", AchieveItUnauthorizedError, lambda s: s.fail_from(3, status=401), requests=3),
     Case("401 while it waits, softly", AirflowSkipException, lambda s: s.fail_from(3, status=401), arguments=SOFT),
     # What passes is waited out within the client's budget; what does not is left to the task's retries
     Case(
@@ -222,7 +222,7 @@ def test_a_rate_limit_error_carries_the_delay_in_every_mode(stage: Stage, mode: 
     assert raised.value.retry_after == 3600
     assert raised.value.status == 429
     assert raised.value.plan_id == PLAN
-    assert raised.value.situation == "rate_limited"
+    assert type(raised.value) is AchieveItRateLimitError
 
 
 @pytest.mark.parametrize("mode", MODES)

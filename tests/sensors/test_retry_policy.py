@@ -9,10 +9,11 @@ import pytest
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_achieveit.api.errors import DECISIONS, failure
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItRateLimitError, AchieveItServerError
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 from airflow_provider_achieveit.retry_policy import AchieveItRetryPolicy
 from airflow_provider_achieveit.sensors.achieveit import AchieveItPlanChangeSensor
+from tests.support.errors import ERRORS
 
 OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
     (AchieveItExportOperator, {"plan_id": "p", "destination": "file:///lake"}),
@@ -24,25 +25,25 @@ def _decide(error: BaseException) -> Any:
     return AchieveItRetryPolicy().evaluate(error, try_number=1, max_tries=3)
 
 
-@pytest.mark.parametrize("situation", DECISIONS)
-def test_the_policy_does_what_the_table_of_decisions_says(situation: str) -> None:
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_policy_does_what_each_error_decides(error: type[AchieveItError]) -> None:
     """Where another try can't help the task fails at once; otherwise its own retries and delays apply."""
-    decision = _decide(failure(situation, "it happened"))
-    expected = RetryAction.DEFAULT if DECISIONS[situation].retried_by_airflow else RetryAction.FAIL
+    decision = _decide(error("it happened"))
+    expected = RetryAction.DEFAULT if error.retry_task else RetryAction.FAIL
     assert decision.action is expected
 
 
-@pytest.mark.parametrize("situation", ["rate_limited", "server_error"])
-def test_retry_after_becomes_the_delay(situation: str) -> None:
+@pytest.mark.parametrize("error", [AchieveItRateLimitError, AchieveItServerError])
+def test_retry_after_becomes_the_delay(error: type[AchieveItError]) -> None:
     """The task is tried again when the server allows it."""
-    decision = _decide(failure(situation, "busy", retry_after=37))
+    decision = _decide(error("busy", retry_after=37))
     assert decision.action is RetryAction.RETRY
     assert decision.retry_delay == timedelta(seconds=37)
 
 
 def test_an_error_is_found_in_what_it_caused() -> None:
     """A task of the user's own may wrap our errors."""
-    ours = failure("rate_limited", "busy", retry_after=37)
+    ours = AchieveItRateLimitError("busy", retry_after=37)
     wrapped = RuntimeError("the report failed")
     wrapped.__cause__ = ours
     outer = ValueError("again")

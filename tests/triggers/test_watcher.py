@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_achieveit.api.errors import failure
+from airflow_provider_achieveit.api.errors import AchieveItRateLimitError, AchieveItUnauthorizedError
 from airflow_provider_achieveit.sandbox import DEMO_KEY
 from airflow_provider_achieveit.triggers.achieveit import MAX_BACKOFF, AchieveItPlanChangeTrigger
 from tests.sensors.conftest import PLAN, Stage
@@ -231,7 +231,7 @@ async def test_the_pace_is_the_usual_one_again_after_a_failure(stage: Stage) -> 
 def test_a_revoked_key_costs_a_handful_of_requests_an_hour_in_the_end(poll_interval: float, most: int) -> None:
     """The back-off grows to its stated maximum, or to the poll interval if that is longer."""
     trigger = AchieveItPlanChangeTrigger(plan_id=PLAN, poll_interval=poll_interval)
-    error = failure("unauthorized", "no", status=401)
+    error = AchieveItUnauthorizedError("no", status=401)
     pauses = [trigger._backoff(error, failures) for failures in range(1, 100)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == max(MAX_BACKOFF, poll_interval)
@@ -249,7 +249,7 @@ def test_the_back_off_respects_what_the_server_asks_up_to_the_maximum() -> None:
     trigger = AchieveItPlanChangeTrigger(plan_id=PLAN, poll_interval=60)
 
     def pause(retry_after: float) -> float:
-        return trigger._backoff(failure("rate_limited", "no", status=429, retry_after=retry_after), 1)
+        return trigger._backoff(AchieveItRateLimitError("no", status=429, retry_after=retry_after), 1)
 
     assert pause(0) == 120
     assert pause(300) == 300

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.api.client import AchieveItClient, Window
-from airflow_provider_achieveit.api.errors import failure
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.response import wrong_shape
+from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItStoreError
 from airflow_provider_achieveit.lake.read.decode import Page, decode_page
 from airflow_provider_achieveit.lake.read.page_merger import PageMerger, PlanChangedError
 from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, PLAN_ITEMS_TABLE, STATISTICS_COLUMNS, plan_schema
@@ -74,7 +74,7 @@ def read_snapshot(
 
     Raises:
         AchieveItInconsistentError: The plan changed during every attempt.
-        AchieveItError: As in `api.errors.DECISIONS`.
+        AchieveItError: As in `api.errors`.
     """
     reader = _Reader(client, plan_id, directory / "plan_items.parquet", before)
     for attempt, pause in enumerate((*PAUSES, None), start=1):
@@ -84,7 +84,7 @@ def read_snapshot(
         except PlanChangedError as moved:
             if pause is None:
                 what = f"every one of {attempt} attempts to read the plan saw it change, the last one: {moved}"
-                raise failure("inconsistent", what, plan_id=plan_id) from None
+                raise AchieveItInconsistentError(what, plan_id=plan_id) from None
             log.warning("Plan %s changed while it was read (%s); reading it again in %.0f s", plan_id, moved, pause)
             client.sleep(pause)
     raise AssertionError("unreachable")
@@ -187,7 +187,7 @@ class _Reader:
             rows += len(ids)
             hashes.update(map(hash, ids))
         if rows != merger.rows:
-            raise failure("store", f"the spooled file has {rows} rows instead of {merger.rows}")
+            raise AchieveItStoreError(f"the spooled file has {rows} rows instead of {merger.rows}")
         if len(hashes) != rows:
             counts = Counter(chain.from_iterable(_ids(self._path)))
             repeated = [item_id for item_id, count in counts.items() if count > 1]

@@ -13,7 +13,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_achieveit.api.errors import AchieveItError, failure
+from airflow_provider_achieveit.api.errors import AchieveItError
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.scratch import sha256, sweep, try_lock
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Store:
             raise
         except Exception as error:  # every store has exceptions of its own
             what = f"{doing} {self.uri(key)} failed: {type(error).__name__}: {error}"
-            raise failure("store", what) from error
+            raise AchieveItStoreError(what) from error
 
 
 @contextmanager

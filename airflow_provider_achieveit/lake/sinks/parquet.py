@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from airflow_provider_achieveit.api.errors import failure
 from airflow_provider_achieveit.api.retry import backoff
 from airflow_provider_achieveit.lake import manifest as manifests
+from airflow_provider_achieveit.lake.errors import AchieveItContendedError
 from airflow_provider_achieveit.lake.manifest import Manifest
 from airflow_provider_achieveit.lake.sinks.objects import Store
 
@@ -68,7 +68,7 @@ def publish_snapshot(
         if settled():
             return
     what = f"snapshot {label} was overwritten by another export {_PUBLISHES} times"
-    raise failure("contended", what, plan_id=plan_id)
+    raise AchieveItContendedError(what, plan_id=plan_id)
 
 
 def _mend_latest(store: Store, manifest_key: str, latest_key: str, written: Path) -> None:
