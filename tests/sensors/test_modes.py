@@ -11,10 +11,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_achieveit.api.errors import (
-    AchieveItDataError,
+    AchieveItMalformedError,
     AchieveItNotFoundError,
     AchieveItRateLimitError,
     AchieveItServerError,
+    AchieveItShapeError,
 )
 from airflow_provider_achieveit.exceptions import AchieveItForbiddenError, AchieveItUnauthorizedError
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
@@ -159,8 +160,8 @@ CASES = [
         extra=NO_RETRIES,
     ),
     Case("429 for long", AchieveItRateLimitError, lambda s: s.fail_from(2, status=429, retry_after=3600), requests=2),
-    Case("a web page", AchieveItDataError, lambda s: s.fail_from(2, html=True), extra=NO_RETRIES, requests=2),
-    Case("another shape", AchieveItDataError, lambda s: s.fail_from(2, body='{"items": 1}'), requests=2),
+    Case("a web page", AchieveItMalformedError, lambda s: s.fail_from(2, html=True), extra=NO_RETRIES, requests=2),
+    Case("another shape", AchieveItShapeError, lambda s: s.fail_from(2, body='{"items": 1}'), requests=2),
     # Plan gone
     Case("the plan is gone", AchieveItNotFoundError, lambda s: s.sandbox.remove_plan(PLAN), requests=1),
     Case("the plan goes while it waits", AchieveItNotFoundError, lambda s: s.fail_from(2, status=404), requests=2),
