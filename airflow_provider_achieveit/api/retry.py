@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from airflow_provider_achieveit.api.cancellation import Cancellation
+
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 #: A year; what asks for more is a mistake, and not every clock could count it.
@@ -39,32 +41,28 @@ def parse_retry_after(text: str | None) -> float | None:
 
 
 class SharedPause:
-    """A pause shared by all threads of a client: one 429 slows every request, not only the one that met it."""
+    """A pause shared by all threads of a client: one 429 slows every request, not only the one that met it.
 
-    def __init__(self) -> None:
+    Args:
+        cancellation: Ends the pause.
+    """
+
+    def __init__(self, cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
         self._lock = threading.Lock()
-        self._closed = threading.Event()
         self._resume_at = 0.0
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send for so many seconds from now."""
+        """Hold back all requests for `seconds`."""
         with self._lock:
             self._resume_at = max(self._resume_at, time.monotonic() + seconds)
 
     def wait(self) -> None:
-        """Return when no pause is on, or the pacer is closed."""
-        while (seconds := self._resume_at - time.monotonic()) > 0 and not self._closed.is_set():
-            self.sleep(seconds)
+        """Return when no pause is on.
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep, unless the pacer is closed meanwhile."""
-        self._closed.wait(seconds)
-
-    def close(self) -> None:
-        """End all waits, now and later."""
-        self._closed.set()
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed.is_set()
+        Raises:
+            AchieveItClosedError: The client was closed.
+        """
+        self._cancellation.check()
+        while (seconds := self._resume_at - time.monotonic()) > 0:
+            self._cancellation.sleep(seconds)

@@ -15,7 +15,7 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItError,
     AchieveItNotFoundError,
 )
-from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
+from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
 from airflow_provider_achieveit.exceptions import as_task_errors
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class AchieveItHook(BaseHook):
             AchieveItError: As in `api.errors`.
         """
         with as_task_errors():
-            items = self.get_conn().get_plan_items(plan_id, sort_key=sort_key, sort_direction=sort_direction)
+            items = self.get_conn().plan(plan_id).items(sort_key=sort_key, sort_direction=sort_direction)
         return _decided(items)
 
     def get_plan_version(self, plan_id: str) -> PlanVersion:
@@ -107,7 +107,7 @@ class AchieveItHook(BaseHook):
             AchieveItError: As in `api.errors`.
         """
         with as_task_errors():
-            return self.get_conn().get_plan_version(plan_id)
+            return self.get_conn().plan(plan_id).version()
 
     def get_plan_table(self, plan_id: str) -> pa.Table:
         """Return a plan as a typed, consistent Arrow table with the columns of `plan_items`.
@@ -119,7 +119,7 @@ class AchieveItHook(BaseHook):
         from airflow_provider_achieveit.lake.read.snapshot import read_table
 
         with as_task_errors():
-            return read_table(self.get_conn(), check_plan_id(plan_id))
+            return read_table(self.get_conn().plan(plan_id))
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one read-only request, and say how much it could verify.
@@ -137,7 +137,7 @@ class AchieveItHook(BaseHook):
         except AchieveItError as error:
             return False, str(error)
         try:
-            version = client.get_plan_version(plan_id or _NO_PLAN)
+            version = client.plan(plan_id or _NO_PLAN).version()
         except (AchieveItAuthError, AchieveItNotFoundError) as error:
             if plan_id or error.status == 401:
                 return False, str(error)

@@ -13,7 +13,7 @@ from airflow_provider_achieveit.lake.options import Detect
 from airflow_provider_achieveit.lake.sinks.objects import Store
 
 if TYPE_CHECKING:
-    from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.api.plan import PlanClient
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Change:
         }
 
 
-def observe(client: AchieveItClient, plan_id: str, detect: Detect) -> PlanState:
+def observe(plan: PlanClient, detect: Detect) -> PlanState:
     """Look at a plan: one request, or with `content` a whole snapshot, encoded as an export would.
 
     Raises:
@@ -84,11 +84,11 @@ def observe(client: AchieveItClient, plan_id: str, detect: Detect) -> PlanState:
 
         try:
             with scratch_directory() as directory:
-                snapshot = read_snapshot(client, plan_id, directory)
+                snapshot = read_snapshot(plan, directory)
                 return PlanState(snapshot.version, snapshot.items.sha256)
         except AchieveItInconsistentError:
             pass  # it is being edited right now, which its version shows
-    return PlanState(client.get_plan_version(plan_id))
+    return PlanState(plan.version())
 
 
 def change_from(previous: PlanState, current: PlanState, plan_id: str) -> Change | None:

@@ -10,7 +10,6 @@ from typing import Any
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp
-from airflow_provider_achieveit.api.settings import check_plan_id
 from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.errors import AchieveItDriftError, AchieveItGuardError
 from airflow_provider_achieveit.lake.manifest import Manifest
@@ -54,22 +53,20 @@ def export_plan(
         AchieveItError: As in `api.errors`; nothing was published then.
     """
     options = options or ExportOptions()
-    check_plan_id(plan_id)
+    plan = client.plan(plan_id)
     started = datetime.now(UTC)
     label = manifests.check_label(f"{started:%Y-%m-%d}" if snapshot is None else snapshot)
     store.check()
     needs_latest = options.if_unchanged == "skip" or options.max_shrink is not None
     latest = manifests.read_latest(store, plan_id) if needs_latest else None
-    sent_before = client.requests_sent
     version = None
     if options.if_unchanged == "skip":
-        version = client.get_plan_version(plan_id)
+        version = plan.version()
         if _holds(store, latest, plan_id, version):
             return None
     with scratch_directory() as directory:
         proven = read_snapshot(
-            client,
-            plan_id,
+            plan,
             directory,
             accept_inconsistent=options.on_inconsistent == "accept",
             before=version,
@@ -97,12 +94,12 @@ def export_plan(
             ],
             "started_at": format_timestamp(started),
             "finished_at": format_timestamp(datetime.now(UTC)),
-            "requests": client.requests_sent - sent_before,
+            "requests": plan.requests,
             "attempts": proven.attempts,
             "provider_version": __version__,
             **(run or {}),
         }
-        publish_snapshot(store, manifest, [(proven.items.path, key)], directory, client.sleep)
+        publish_snapshot(store, manifest, [(proven.items.path, key)], directory, client.cancellation)
     return manifest
 
 

@@ -115,13 +115,11 @@ class AchieveItExportOperator(BaseOperator):
 
         with as_task_errors():
             store = open_store(self.destination, self.destination_conn_id)
-            self._client = client = AchieveItHook(self.achieveit_conn_id).get_conn()
-            try:
+            self._client = AchieveItHook(self.achieveit_conn_id).get_conn()
+            with self._client as client:
                 manifest = export_plan(
                     client, store, self.plan_id, snapshot=self.snapshot, options=self._options(), run=_run(context)
                 )
-            finally:
-                client.close()
         if manifest is None:
             raise AirflowSkipException(f"Plan {self.plan_id} is unchanged: {store} holds its current version.")
         self._emit(context, store, manifest)

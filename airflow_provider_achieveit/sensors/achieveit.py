@@ -101,11 +101,8 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
             check_plan_id(self.plan_id)
             store = None if self.destination is None else open_store(self.destination, self.destination_conn_id)
             since = parse_since(str(self.since or ""))
-            client = AchieveItHook(self.achieveit_conn_id).get_conn()
-            try:
-                current = observe(client, self.plan_id, self.detect)
-            finally:
-                client.close()
+            with AchieveItHook(self.achieveit_conn_id).get_conn() as client:
+                current = observe(client.plan(self.plan_id), self.detect)
             change = (
                 change_since(since, current, self.plan_id)
                 if store is None

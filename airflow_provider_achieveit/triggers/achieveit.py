@@ -119,7 +119,7 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
         while True:
             try:
                 change = await self._call(
-                    lambda client: self._from_baseline(observe(client, self.plan_id, self.detect))
+                    lambda client: self._from_baseline(observe(client.plan(self.plan_id), self.detect))
                 )
             except AchieveItError as error:
                 return error.about(self.plan_id).to_json()
@@ -153,7 +153,7 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
             await asyncio.sleep(delay)
 
     def _compare(self, client: AchieveItClient, known: PlanState | None) -> tuple[Change | None, PlanState]:
-        current = observe(client, self.plan_id, self.detect)
+        current = observe(client.plan(self.plan_id), self.detect)
         if known is not None:
             return change_from(known, current, self.plan_id), current
         return self._from_baseline(current), current

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_achieveit import __version__
-from airflow_provider_achieveit.api.client import AchieveItClient, Window
+from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItDataError
+from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.settings import SORT_DIRECTIONS, SORT_KEYS
 from airflow_provider_achieveit.sandbox import Sandbox
@@ -182,7 +183,7 @@ def test_concurrent_windows_come_back_in_order(connect: Connect, sandbox: Sandbo
     # The first answers come last.
     sandbox.script({"at": 1, "fault": {"hang": 0.4}}, {"at": 2, "fault": {"hang": 0.2}})
     windows = [Window(skip, 3) for skip in range(0, 25, 3)]
-    bodies = connect(max_concurrency=4).fetch_all("p1", windows, json.loads)
+    bodies = connect(max_concurrency=4).plan("p1").pages(windows, json.loads)
     assert [item["id"] for body in bodies for item in body["items"]] == ids
 
 
@@ -191,7 +192,7 @@ def test_no_more_requests_are_in_flight_than_allowed(connect: Connect, sandbox: 
     sandbox.put_plan("busy", 30)
     sandbox.latency = 0.2
     windows = [Window(skip, 3) for skip in range(0, 30, 3)]
-    assert len(list(connect(max_concurrency=3).fetch_all("busy", windows, json.loads))) == 10
+    assert len(list(connect(max_concurrency=3).plan("busy").pages(windows, json.loads))) == 10
     assert sandbox.traffic("busy").requests == 10
     assert 2 <= sandbox.traffic("busy").max_in_flight <= 3
 

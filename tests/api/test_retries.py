@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_achieveit.api import retry
-from airflow_provider_achieveit.api.client import AchieveItClient, Window
+from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import (
     AchieveItAuthError,
     AchieveItClosedError,
@@ -17,6 +17,7 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItRateLimitError,
     AchieveItServerError,
 )
+from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer, answering, response
 
@@ -181,7 +182,7 @@ def test_one_429_pauses_all_requests_of_a_client(
         *({"at": at, "fault": {"hang": 0.7}} for at in (2, 3, 4)),
     )
     windows = [Window(skip, 1) for skip in range(12)]
-    assert len(list(connect(max_concurrency=4).fetch_all("p1", windows, json.loads))) == 12
+    assert len(list(connect(max_concurrency=4).plan("p1").pages(windows, json.loads))) == 12
     refused = next(request for request in sandbox.requests if request.status == 429)
     during = [request for request in sandbox.requests if request.arrived < refused.arrived + 1.49]
     assert len(during) <= 4
@@ -207,7 +208,7 @@ def test_429_for_ever_ends_with_few_requests(connect: Connect, sandbox: Sandbox)
     sandbox.script({"fault": {"status": 429}})
     windows = [Window(skip, 1) for skip in range(100)]
     with pytest.raises(AchieveItRateLimitError):
-        list(connect(max_concurrency=4, max_retry_seconds=1).fetch_all("p1", windows, json.loads))
+        list(connect(max_concurrency=4, max_retry_seconds=1).plan("p1").pages(windows, json.loads))
     assert len(sandbox.requests) <= 40
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def read(client: AchieveItClient, directory: Path, *, accept: bool = False) -> tuple[Snapshot, pa.Table]:
     """Take a snapshot of the plan `p`, and read its file."""
-    taken = read_snapshot(client, "p", directory, accept_inconsistent=accept)
+    taken = read_snapshot(client.plan("p"), directory, accept_inconsistent=accept)
     return taken, pq.read_table(taken.items.path)
 
 

@@ -70,7 +70,7 @@ def test_a_version_that_is_known_already_saves_the_look_ahead(
 ) -> None:
     """The first page is then younger than the version, and is not read twice."""
     version = client.get_plan_version("p")
-    taken = read_snapshot(client, "p", tmp_path, before=version)
+    taken = read_snapshot(client.plan("p"), tmp_path, before=version)
     assert asked(sandbox) == ["version", "0+4", "3+4", "6+4", "version"]
     assert (taken.version, taken.consistent) == (version, True)
 

@@ -70,7 +70,7 @@ def _outcome(sandbox: Sandbox, client: AchieveItClient, items: int, schedule: li
     sandbox.before_request = lambda number: follow(schedule, plan, number)
     with tempfile.TemporaryDirectory() as directory:
         try:
-            taken = read_snapshot(client, "p", Path(directory))
+            taken = read_snapshot(client.plan("p"), Path(directory))
         except AchieveItInconsistentError:
             return "refused"
         finally:

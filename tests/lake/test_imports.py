@@ -21,7 +21,7 @@ url, lake = sys.argv[1:]
 client = AchieveItClient("sandbox-key", ClientSettings(base_url=url, page_size=10))
 assert export_plan(client, Store(LocalFileSystem(), lake), "clean")["rows"] == 30
 assert export_plan(client, Store(LocalFileSystem(), lake), "odd")["rescued_values"] == 1
-assert read_table(client, "clean").num_rows == 30
+assert read_table(client.plan("clean")).num_rows == 30
 print("pandas" in sys.modules)
 pa.array(["anything"])
 print("pandas" in sys.modules)

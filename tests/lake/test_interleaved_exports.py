@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import publish_snapshot
@@ -79,6 +80,17 @@ class TurningStore(Store):
         return super().sha256(key, scratch)
 
 
+class Sleeper(Cancellation):
+    """Sleeps in its own way."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        super().__init__()
+        self._sleep = sleep
+
+    def sleep(self, seconds: float) -> None:
+        self._sleep(seconds)
+
+
 def publish(store: Store, name: str, sleep: Callable[[float], None]) -> bool:
     """Publish what only this export has read; whether that worked out."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as spool:
@@ -87,7 +99,7 @@ def publish(store: Store, name: str, sleep: Callable[[float], None]) -> bool:
         file = {"table": "plan_items", "sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
         manifest = {"plan_id": "p", "snapshot": "now", "rows": 1, "files": [file], "by": name}
         try:
-            publish_snapshot(store, manifest, [(data, DATA)], Path(spool), sleep)
+            publish_snapshot(store, manifest, [(data, DATA)], Path(spool), Sleeper(sleep))
         except AchieveItStoreError as error:
             assert "was overwritten by another export 4 times" in str(error)
             return False

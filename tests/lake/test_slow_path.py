@@ -38,7 +38,7 @@ def test_odd_items_give_the_same_bytes_whichever_clean_items_share_their_pages(
     files = {}
     for page_size, max_concurrency in [(2, 4), (3, 1), (7, 4), (10, 1), (31, 4), (60, 1), (1500, 4)]:
         client = connect(page_size=page_size, max_concurrency=max_concurrency)
-        taken = read_snapshot(client, "p", tmp_path)
+        taken = read_snapshot(client.plan("p"), tmp_path)
         files[page_size] = taken.items.path.read_bytes()
         # An item that two pages share is rescued once.
         assert taken.rescued == {
@@ -56,8 +56,8 @@ def test_clean_items_are_what_they_are_without_their_odd_neighbours(
 ) -> None:
     """One odd item on a page of 60: the other 59 are as if it were not there."""
     plan = sandbox.put_plan("p", 60)
-    clean = pq.read_table(read_snapshot(connect(), "p", tmp_path).items.path)
+    clean = pq.read_table(read_snapshot(connect().plan("p"), tmp_path).items.path)
     plan.patch(30, mood="good")
-    odd = pq.read_table(read_snapshot(connect(), "p", tmp_path).items.path)
+    odd = pq.read_table(read_snapshot(connect().plan("p"), tmp_path).items.path)
     assert odd.drop_columns("_rescued_data").equals(clean.drop_columns("_rescued_data"))
     assert odd["_rescued_data"].to_pylist() == [*[None] * 30, '{"mood": "good"}', *[None] * 29]

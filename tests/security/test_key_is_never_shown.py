@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_achieveit.api.client import AchieveItClient, Window
+from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItError
+from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.sandbox import Sandbox
@@ -61,7 +62,7 @@ def test_an_echo_is_not_repeated(
     for read in (
         lambda: list(patient.get_plan_items("p1")),
         lambda: client.get_plan_version("p1"),
-        lambda: client.fetch("p1", Window(0, 10), decode_page),
+        lambda: client.plan("p1").page(Window(0, 10), decode_page),
     ):
         with pytest.raises(AchieveItError) as caught:
             read()

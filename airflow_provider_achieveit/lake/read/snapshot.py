@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.api.client import AchieveItClient, Window
+from airflow_provider_achieveit.api.plan import PlanClient, Window
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.response import wrong_shape
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItStoreError
@@ -56,8 +56,7 @@ class Snapshot:
 
 
 def read_snapshot(
-    client: AchieveItClient,
-    plan_id: str,
+    plan: PlanClient,
     directory: Path,
     *,
     accept_inconsistent: bool = False,
@@ -66,8 +65,7 @@ def read_snapshot(
     """Read a plan into a Parquet file, again if it changed meanwhile.
 
     Args:
-        client: Client of the API.
-        plan_id: Id of the plan.
+        plan: The plan, bound to a client of the API.
         directory: Where the file goes; its name is `plan_items.parquet`.
         accept_inconsistent: Keep what the last attempt read, marked as inconsistent, instead of raising.
         before: The plan version, if the caller has just asked for it.
@@ -76,7 +74,7 @@ def read_snapshot(
         AchieveItInconsistentError: The plan changed during every attempt.
         AchieveItError: As in `api.errors`.
     """
-    reader = _Reader(client, plan_id, directory / "plan_items.parquet", before)
+    reader = _Reader(plan, directory / "plan_items.parquet", before)
     for attempt, pause in enumerate((*PAUSES, None), start=1):
         last = pause is None
         try:
@@ -84,20 +82,22 @@ def read_snapshot(
         except PlanChangedError as moved:
             if pause is None:
                 what = f"every one of {attempt} attempts to read the plan saw it change, the last one: {moved}"
-                raise AchieveItInconsistentError(what, plan_id=plan_id) from None
-            log.warning("Plan %s changed while it was read (%s); reading it again in %.0f s", plan_id, moved, pause)
-            client.sleep(pause)
+                raise AchieveItInconsistentError(what, plan_id=plan.plan_id) from None
+            log.warning(
+                "Plan %s changed while it was read (%s); reading it again in %.0f s", plan.plan_id, moved, pause
+            )
+            plan.cancellation.sleep(pause)
     raise AssertionError("unreachable")
 
 
-def read_table(client: AchieveItClient, plan_id: str) -> pa.Table:
+def read_table(plan: PlanClient) -> pa.Table:
     """Return a snapshot as a table in memory, by way of the same file that an export publishes.
 
     Raises:
         AchieveItError: As `read_snapshot`.
     """
     with scratch_directory() as directory:
-        path = read_snapshot(client, plan_id, directory).items.path
+        path = read_snapshot(plan, directory).items.path
         # Not by `pq.read_table`: it imports pyarrow.dataset, and that pandas where it is installed, for over a second.
         return pq.ParquetFile(path).read(use_threads=False)
 
@@ -105,25 +105,24 @@ def read_table(client: AchieveItClient, plan_id: str) -> pa.Table:
 class _Reader:
     """One attempt after the other; what was learnt about the page size is kept."""
 
-    def __init__(self, client: AchieveItClient, plan_id: str, path: Path, before: PlanVersion | None) -> None:
-        self._client = client
-        self._plan_id = plan_id
+    def __init__(self, plan: PlanClient, path: Path, before: PlanVersion | None) -> None:
+        self._plan = plan
         self._path = path
         self._before = before
-        self._page_size = client.settings.page_size
+        self._page_size = plan.page_size
         self._many_pages = False
 
     def read(self, attempt: int, *, accept_inconsistent: bool) -> Snapshot:
         before = self._before
         self._before = None
         if self._many_pages and before is None:
-            before = self._client.get_plan_version(self._plan_id)
+            before = self._plan.version()
         window = Window(0, self._page_size)
-        body, first = self._client.fetch(self._plan_id, window, lambda body: (body, decode_page(body)))
+        body, first = self._plan.page(window, lambda body: (body, decode_page(body)))
         rows = first.rows.num_rows
-        schema = plan_schema(self._plan_id)
+        schema = plan_schema(self._plan.plan_id)
         with TableWriter(self._path, schema, dictionary=DICTIONARY_COLUMNS, statistics=STATISTICS_COLUMNS) as file:
-            merger = PageMerger(file, self._plan_id, accept_inconsistent)
+            merger = PageMerger(file, self._plan.plan_id, accept_inconsistent)
             if rows >= first.total:
                 # One answer is one state of the plan: it needs no version before and after.
                 merger.require(rows == first.total, f"{rows} items came, but totalCount is {first.total}")
@@ -149,7 +148,7 @@ class _Reader:
             raise wrong_shape(f"{size} items came although totalCount is {first.total}")
         if before is None:
             # The first page is older than this version, so it only told the size and is read again.
-            before = self._client.get_plan_version(self._plan_id)
+            before = self._plan.version()
             skips = range(0, before.total_count - 1, size - 1)
         else:
             merger.require_total(before.total_count, first.total)
@@ -162,14 +161,14 @@ class _Reader:
             # The first page, read again, is as a rule what it was.
             return first if another == body else decode_page(another)
 
-        progress = _Progress(self._plan_id, len(windows) + merger.pages, total)
+        progress = _Progress(self._plan.plan_id, len(windows) + merger.pages, total)
         # Closed here, so that no request of this attempt is under way when the next one begins.
-        with closing(self._client.fetch_all(self._plan_id, windows, decode)) as pages:
+        with closing(self._plan.pages(windows, decode)) as pages:
             for window, page in zip(windows, pages, strict=True):
                 merger.require_total(total, page.total)
                 merger.add(page, min(size, total - window.skip))
                 progress.report(merger)
-        after = self._client.get_plan_version(self._plan_id)
+        after = self._plan.version()
         merger.require(after == before, f"the plan version moved from {before.to_json()} to {after.to_json()}")
         merger.require(merger.rows == total, f"{merger.rows} items came, but totalCount is {total}")
         merger.require(

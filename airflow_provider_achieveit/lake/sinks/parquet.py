@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.retry import backoff
 from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.errors import AchieveItContendedError
@@ -23,7 +24,7 @@ def publish_snapshot(
     manifest: Manifest,
     tables: Sequence[tuple[Path, str]],
     directory: Path,
-    sleep: Callable[[float], None],
+    cancellation: Cancellation,
 ) -> None:
     """Publish tables, then their manifest, and look whether another export of the same snapshot came in between.
 
@@ -35,10 +36,11 @@ def publish_snapshot(
         manifest: The snapshot's manifest.
         tables: Pairs of a local file and its key, in the order of the manifest's `files`.
         directory: A spool for what is written and read on the way.
-        sleep: Waits so many seconds.
+        cancellation: Ends the wait for another export.
 
     Raises:
         AchieveItStoreError: The store refused, or another export overwrote the tables again and again.
+        AchieveItClosedError: The client was closed while it waited for another export.
     """
     plan_id, label = manifest["plan_id"], manifest["snapshot"]
     for pattern in (f"*/plan={plan_id}/snapshot=*", f"_manifests/plan={plan_id}"):
@@ -64,7 +66,7 @@ def publish_snapshot(
         log.warning("Plan %s: another export is publishing snapshot %s as well", plan_id, label)
         # It is about to write its manifest, which settles the matter, or it is dead. Two exports in step, which wait
         # equally long or not at all, could undo each other's work for ever.
-        sleep(backoff(tries))
+        cancellation.sleep(backoff(tries))
         if settled():
             return
     what = f"snapshot {label} was overwritten by another export {_PUBLISHES} times"
