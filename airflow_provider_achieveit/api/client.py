@@ -15,8 +15,9 @@ from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItShape
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.response import body_of, decode_items
 from airflow_provider_achieveit.api.retry import SharedPause, backoff
-from airflow_provider_achieveit.api.settings import ClientSettings, check_api_key, check_plan_id, check_sort
+from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.api.transport import Response, Transport
+from airflow_provider_achieveit.api.validate import check_api_key, check_plan_id, check_sort
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

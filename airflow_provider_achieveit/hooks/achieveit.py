@@ -15,7 +15,8 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItError,
     AchieveItNotFoundError,
 )
-from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
+from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
+from airflow_provider_achieveit.api.validate import check_plan_id
 from airflow_provider_achieveit.exceptions import as_task_errors
 
 if TYPE_CHECKING:

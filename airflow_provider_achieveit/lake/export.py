@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp
-from airflow_provider_achieveit.api.settings import check_plan_id
+from airflow_provider_achieveit.api.validate import check_plan_id
 from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.errors import AchieveItDriftError, AchieveItGuardError
 from airflow_provider_achieveit.lake.manifest import Manifest
