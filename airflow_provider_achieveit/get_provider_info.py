@@ -1,11 +1,11 @@
-"""What Airflow is told about this provider: connection form, modules, links.
+"""The provider's metadata for Airflow: connection form, modules, links.
 
 Airflow 3.2 and later build the connection form from here; 2.11 to 3.1 ask the hook, which asks here.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
@@ -16,30 +16,36 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"host": DEFAULT_BASE_URL, "password": "the key of a user who may view the plans"},
 }
 
+#: Label and description of each extra; `ClientSettings` has the defaults and limits.
+FIELDS = {
+    "page_size": ("Page size", "Items per request, 2 to 1500."),
+    "max_concurrency": ("Max concurrency", "Requests in flight at once."),
+    "connect_timeout": ("Connect timeout", "Seconds to wait for a connection."),
+    "read_timeout": ("Read timeout", "Seconds to wait for the next byte."),
+    "max_retry_seconds": ("Max retry seconds", "Time budget of one page for all its tries; 0 turns retries off."),
+    "verify": ("Verify TLS", "true, false, or the path of a CA file."),
+    "proxy": ("Proxy", "URL of an HTTP proxy; empty uses the environment's."),
+    "test_plan_id": ("Test plan id", 'Plan that the "Test" button asks for; without one the key cannot be verified.'),
+}
+
 _JSON_TYPES = {int: "integer", float: "number"}
 
 
 def conn_fields() -> dict[str, Any]:
     """Return the connection's extras as fields of its form: the client's settings, and the plan for the test button."""
-    form = {}
-    for setting in fields(ClientSettings):
-        if "label" not in setting.metadata:
-            continue
-        limits = {key: value for key, value in setting.metadata.items() if key in ("minimum", "maximum")}
-        schema: dict[str, Any] = {"type": [_JSON_TYPES.get(type(setting.default), "string"), "null"], **limits}
-        if limits:
-            schema["default"] = setting.default
-        form[setting.name] = {
-            "label": setting.metadata["label"],
-            "description": setting.metadata["help"],
-            "schema": schema,
-        }
-    form["test_plan_id"] = {
-        "label": "Test plan id",
-        "description": 'Plan that the "Test" button asks for; without one the key cannot be verified.',
-        "schema": {"type": ["string", "null"]},
+    settings = {field.name: field for field in fields(ClientSettings)}
+    return {
+        name: {"label": label, "description": description, "schema": _json_schema(settings.get(name))}
+        for name, (label, description) in FIELDS.items()
     }
-    return form
+
+
+def _json_schema(setting: Field[Any] | None) -> dict[str, Any]:
+    """Return what the form accepts: a number within its limits, else text; a field can always be left empty."""
+    if setting is None or "minimum" not in setting.metadata:
+        return {"type": ["string", "null"]}
+    limits = {key: setting.metadata[key] for key in ("minimum", "maximum")}
+    return {"type": [_JSON_TYPES[type(setting.default)], "null"], **limits, "default": setting.default}
 
 
 def get_provider_info() -> dict[str, Any]:

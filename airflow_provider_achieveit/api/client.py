@@ -9,7 +9,8 @@ from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.plan import PlanClient
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.requester import Requester
-from airflow_provider_achieveit.api.settings import ClientSettings, check_api_key, check_plan_id
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.api.validate import check_api_key, check_plan_id
 
 
 class AchieveItClient:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItShapeError
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.response import decode_items
-from airflow_provider_achieveit.api.settings import check_sort
+from airflow_provider_achieveit.api.validate import check_sort
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.cancellation import Cancellation

@@ -1,68 +1,70 @@
-"""What may be decided about an export or a comparison.
-
-Imports next to nothing: DAG files are parsed every few seconds.
-"""
+"""Options of an export. Imports nothing heavy: DAG files are parsed every few seconds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
+from airflow_provider_achieveit.api import validate
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.plan_version import parse_timestamp
+from airflow_provider_achieveit.api.validate import shown
 
 Detect = Literal["version", "content"]
+IfUnchanged = Literal["export", "skip"]
+OnDrift = Literal["auto", "rescue", "fail"]
+OnInconsistent = Literal["fail", "accept"]
+
+
+def one_of(alias: Any) -> Callable[[str, Any], str]:
+    """Return the parser of an option that is a `Literal`."""
+    return partial(validate.choice, choices=get_args(alias))
+
+
+_ROWS = partial(validate.integer, minimum=0, maximum=2**63)
+_FRACTION = partial(validate.number, minimum=0, maximum=1)
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What may be decided about an export.
+    """Options of an export. Text that a template rendered is taken for numbers as well; empty text is the default.
 
     Attributes:
-        if_unchanged: `export`, or `skip`: do nothing when the store already holds the plan's version.
-        on_drift: `rescue` values that do not fit, or `fail`.
-        on_inconsistent: `fail`, or `accept` a snapshot that could not be proven.
+        if_unchanged: `export`, or `skip`: when the destination already holds this plan version, the task ends as
+            skipped after one request, so that tasks behind it, which have nothing new to work on, are skipped as well.
+        on_drift: What happens to values that do not fit their column, which `_rescued_data` keeps. `auto` fails where
+            every value of a column, 10 at least, does not fit; `rescue` never fails; `fail` always does.
+        on_inconsistent: `fail`, or `accept`: publish what could not be proven, marked `consistent: false`.
         min_rows: Fewest rows that are published.
-        max_shrink: Largest fraction of the latest snapshot's rows that may be gone, 0 to 1.
+        max_shrink: Largest fraction of the latest snapshot's rows that may be gone; 0.3 refuses 69 after 100.
 
     Raises:
         AchieveItConfigError: A value is none of these.
     """
 
-    if_unchanged: Literal["export", "skip"] = "export"
-    on_drift: Literal["rescue", "fail"] = "rescue"
-    on_inconsistent: Literal["fail", "accept"] = "fail"
-    min_rows: int | None = None
-    max_shrink: float | None = None
+    if_unchanged: IfUnchanged = field(default="export", metadata={"parse": one_of(IfUnchanged)})
+    on_drift: OnDrift = field(default="auto", metadata={"parse": one_of(OnDrift)})
+    on_inconsistent: OnInconsistent = field(default="fail", metadata={"parse": one_of(OnInconsistent)})
+    min_rows: int | None = field(default=None, metadata={"parse": _ROWS})
+    max_shrink: float | None = field(default=None, metadata={"parse": _FRACTION})
 
     def __post_init__(self) -> None:
-        choices = {
-            "if_unchanged": ("export", "skip"),
-            "on_drift": ("rescue", "fail"),
-            "on_inconsistent": ("fail", "accept"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise AchieveItConfigError(f"{name} {getattr(self, name)!r} is neither {' nor '.join(allowed)}")
-        if self.min_rows is not None and (type(self.min_rows) is not int or self.min_rows < 0):
-            raise AchieveItConfigError(f"min_rows {self.min_rows!r} is not a number of rows")
-        if self.max_shrink is not None and not (type(self.max_shrink) in (int, float) and 0 <= self.max_shrink <= 1):
-            raise AchieveItConfigError(f"max_shrink {self.max_shrink!r} is not a fraction within 0 to 1")
+        validate.check_fields(self)
 
 
 def parse_since(text: str) -> datetime:
     """Read the `since` of a sensor or trigger; empty or `None` is what templates render before the first run.
 
     Raises:
-        AchieveItConfigError: It is no ISO 8601 date or time.
+        AchieveItConfigError: It is not an ISO 8601 date or time.
     """
-    if text.strip() in ("", "None"):
-        return datetime.min.replace(tzinfo=UTC)
     try:
-        return parse_timestamp(text.strip())
-    except ValueError:
-        raise AchieveItConfigError(f"since {text!r} is no ISO 8601 date or time") from None
+        return parse_timestamp(text.strip()) if validate.is_given(text) else datetime.min.replace(tzinfo=UTC)
+    except (AttributeError, ValueError):
+        raise AchieveItConfigError(f"since {shown(text)} is not an ISO 8601 date or time") from None
 
 
 def check_baseline(destination: object, since: object, detect: str) -> None:
@@ -72,8 +74,9 @@ def check_baseline(destination: object, since: object, detect: str) -> None:
         AchieveItConfigError: Anything else.
     """
     if destination is not None and since is not None:
-        raise AchieveItConfigError(f"destination {destination!r} and since {since!r} are both given: choose one")
-    if detect not in ("version", "content"):
-        raise AchieveItConfigError(f"detect {detect!r} is neither version nor content")
+        raise AchieveItConfigError(
+            f"destination {shown(destination)} and since {shown(since)} are both given: choose one"
+        )
+    validate.choice("detect", detect, get_args(Detect))
     if detect == "content" and destination is None:
         raise AchieveItConfigError("detect 'content' needs a destination whose content it can compare with")

@@ -16,7 +16,7 @@ from airflow_provider_achieveit._compat import (
     conf,
 )
 from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
-from airflow_provider_achieveit.api.settings import check_plan_id
+from airflow_provider_achieveit.api.validate import check_plan_id
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.options import Detect, check_baseline, parse_since

@@ -12,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_achieveit._compat import BaseEventTrigger
 from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
-from airflow_provider_achieveit.api.settings import check_plan_id
+from airflow_provider_achieveit.api.validate import check_plan_id
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.change import (
     Change,

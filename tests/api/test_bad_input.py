@@ -8,7 +8,8 @@ import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
-from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
+from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
+from airflow_provider_achieveit.api.validate import check_plan_id, shown
 from airflow_provider_achieveit.sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
@@ -52,7 +53,7 @@ def test_plan_ids_of_the_documented_kind_are_accepted(plan_id: str) -> None:
 def test_an_empty_key_is_refused(key: Any) -> None:
     """The error says where the key belongs."""
     message = refusal(lambda: AchieveItClient(key))
-    assert "The API key is empty: it belongs into the password of the Airflow connection" in message
+    assert "The API key is empty or not text: it belongs in the password field" in message
 
 
 @pytest.mark.parametrize("key", ["abc\n", " abc", "a\r\nHost: evil", "schlüssel", "a\x00b", "a\tb"])
@@ -92,11 +93,10 @@ def test_the_default_address_is_the_vendors() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "", " ", "https://", "http://", "https:///path", "https://a b.com", "https://a\nb.com", "https://user@host",
-        "https://user:password@host", "https://host?query=1", "https://host/#part", "https://host:port",
+        "", " ", "https://", "http://", "https:///path", "https://a b.com", "https://a\nb.com", "https://host:port",
         "https://host:99999", "https://host:0", "https://[::1", "https://[nonsense]", "https://a..b", "https://.com",
         "https://-a.com", "https://a_b.com", "https://ä.com", "https://" + "a" * 64 + ".com", "https://host/../etc",
-        "https://host\\@evil.com", "a:b:c",
+        "https://host\\evil.com", "a:b:c", "https:/x", "https:x", "https", "https//api.achieveit.com", "x:",
     ],
     ids=repr,
 )  # fmt: skip
@@ -104,6 +104,54 @@ def test_a_malformed_host_is_refused(url: str) -> None:
     """The error names the value and what a good one looks like."""
     message = refusal(lambda: ClientSettings(base_url=url))
     assert f"The host {url!r} is malformed" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user@host",
+        "https://user:hidden@host",
+        "https://host?key=hidden",
+        "host#hidden",
+        "https://a\\@hidden.com",
+    ],
+)
+def test_a_host_with_more_in_it_is_refused_without_showing_it(url: str) -> None:
+    """What stands before an @ or after a question mark can be a secret."""
+    message = refusal(lambda: ClientSettings(base_url=url))
+    assert "The host holds a user name, a password or a query (it is not shown" in message
+    assert "hidden" not in message
+
+
+@pytest.mark.parametrize("path", ["/exports/plans", "/exports/plans/", "/exports/plans/a0e2ce03"])
+def test_a_host_with_the_path_of_the_request_is_refused(path: str) -> None:
+    """The client adds the path; twice would be a 404 that looks like a missing plan."""
+    message = refusal(lambda: ClientSettings(base_url=f"https://api.achieveit.com{path}"))
+    assert "holds the path of a request: give what stands before /exports" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("API-KEY hidden", 'starts with "API-KEY"'),
+        ("api-key: hidden", 'starts with "API-KEY"'),
+        ("Authorization: API-KEY hidden", 'starts with "API-KEY"'),
+        ('"hidden"', "is in quotes"),
+        ("'hidden'", "is in quotes"),
+        ("***", "is the *** that Airflow shows"),
+    ],
+)
+def test_a_key_that_was_copied_with_more_around_it_is_refused(key: str, reason: str) -> None:
+    """401 would not say why."""
+    message = refusal(lambda: AchieveItClient(key))
+    assert f"The API key {reason}" in message
+    assert "hidden" not in message
+
+
+def test_the_repr_of_settings_shows_no_password() -> None:
+    """Logs and tracebacks show settings."""
+    settings = ClientSettings(base_url="https://127.0.0.1", proxy="http://user:hidden@proxy:3128")
+    assert "hidden" not in repr(settings)
 
 
 @pytest.mark.parametrize("url", ["ftp://api.achieveit.com", "ws://api.achieveit.com", "file:///etc/passwd"])
@@ -132,21 +180,21 @@ def test_plain_http_is_refused_for_all_but_loopback(url: str) -> None:
         ("page_size", 1, "is not within 2 to 1500"),
         ("page_size", 1501, "is not within 2 to 1500"),
         ("page_size", -5, "is not within 2 to 1500"),
-        ("page_size", 2.5, "is no integer"),
-        ("page_size", "many", "is no integer"),
-        ("page_size", True, "is no integer"),
-        ("page_size", [100], "is no integer"),
+        ("page_size", 2.5, "is not an integer"),
+        ("page_size", "many", "is not an integer"),
+        ("page_size", True, "is not an integer"),
+        ("page_size", [100], "is not an integer"),
         ("max_concurrency", 0, "is not within 1 to 32"),
         ("max_concurrency", 33, "is not within 1 to 32"),
         ("connect_timeout", 0, "is not within 0.1 to 86400"),
         ("read_timeout", -1, "is not within 0.1 to 86400"),
-        ("read_timeout", "nan", "is no number"),
+        ("read_timeout", "nan", "is not within 0.1 to 86400"),
         ("read_timeout", float("inf"), "is not within 0.1 to 86400"),
-        ("read_timeout", 10**400, "is no number"),
+        ("read_timeout", 10**400, "is not a number"),
         ("max_retry_seconds", -1, "is not within 0 to 86400"),
         ("max_retry_seconds", 86401, "is not within 0 to 86400"),
-        ("max_retry_seconds", "5 min", "is no number"),
-        ("max_retry_seconds", {}, "is no number"),
+        ("max_retry_seconds", "5 min", "is not a number"),
+        ("max_retry_seconds", {}, "is not a number"),
         ("verify", "/no/such/file", "is neither true, false nor the path of a CA file"),
         ("verify", "yes please", "is neither true, false nor the path of a CA file"),
         ("verify", 1, "is neither true, false nor the path of a CA file"),
@@ -160,8 +208,7 @@ def test_a_setting_out_of_its_limits_is_refused(name: str, value: object, reason
     message = refusal(lambda: ClientSettings(**{name: value}))
     assert message.startswith(name)
     assert reason in message
-    shown = str(value) if name == "verify" else value
-    assert repr(shown) in message
+    assert shown(str(value) if name == "verify" else value) in message
 
 
 def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path) -> None:
@@ -174,7 +221,7 @@ def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path) -> None:
 def test_a_malformed_proxy_is_refused_without_showing_it(proxy: Any) -> None:
     """The URL of a proxy can hold a password."""
     message = refusal(lambda: ClientSettings(proxy=proxy))
-    assert "proxy is no http:// or https:// URL with a host" in message
+    assert "proxy is not an http:// or https:// URL with a host" in message
     assert str(proxy) not in message.replace("http://", "") or proxy == "http://"
 
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     [
         ({"if_unchanged": "maybe"}, "if_unchanged 'maybe'"),
         ({"on_drift": "ignore"}, "on_drift 'ignore'"),
-        ({"on_inconsistent": None}, "on_inconsistent None"),
+        ({"on_inconsistent": True}, "on_inconsistent True"),
         ({"min_rows": -1}, "min_rows -1"),
-        ({"min_rows": "3"}, "min_rows '3'"),
+        ({"min_rows": "three"}, "min_rows 'three'"),
         ({"max_shrink": 30}, "max_shrink 30"),
         ({"max_shrink": float("nan")}, "max_shrink nan"),
     ],

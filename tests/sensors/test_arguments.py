@@ -39,8 +39,8 @@ def test_arguments_that_contradict_each_other_are_refused_when_the_dag_is_parsed
     [
         ({"plan_id": "../p", "since": ""}, "plan_id '../p' is not 1 to 64 letters, digits and hyphens"),
         ({"plan_id": "", "since": ""}, "plan_id '' is not 1 to 64"),
-        ({"since": "yesterday"}, "since 'yesterday' is no ISO 8601 date or time"),
-        ({"since": "10:30"}, "since '10:30' is no ISO 8601 date or time"),
+        ({"since": "yesterday"}, "since 'yesterday' is not an ISO 8601 date or time"),
+        ({"since": "10:30"}, "since '10:30' is not an ISO 8601 date or time"),
         ({"destination": " "}, "destination ' ' is empty"),
         ({"destination": "lake9://x/y"}, "destination 'lake9://x/y' can't be opened"),
         ({"achieveit_conn_id": "nowhere", "since": ""}, "connection 'nowhere' can't be used"),

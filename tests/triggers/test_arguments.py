@@ -30,7 +30,7 @@ PLAN = "a0e2ce03-8d0e-4325-9a13-17a8b5936590"
         ({"poll_interval": float("inf")}, "poll_interval inf"),
         ({"poll_interval": timedelta(seconds=60)}, "poll_interval datetime.timedelta"),
         ({"destination": "s3://x", "since": "2026-01-01"}, "are both given: choose one"),
-        ({"since": "soon"}, "since 'soon' is no ISO 8601 date or time"),
+        ({"since": "soon"}, "since 'soon' is not an ISO 8601 date or time"),
         ({"detect": "content"}, "detect 'content' needs a destination"),
         ({"detect": "magic"}, "detect 'magic' is neither version nor content"),
         ({"once": True}, "once needs a destination or since"),
