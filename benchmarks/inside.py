@@ -142,7 +142,7 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
         ("decode", columns.pj, "read_json"),
         ("decode", decode, "read_items"),
         ("check", decode, "check_column"),
-        ("type", decode, "typed_column"),
+        ("type", decode, "cast_column"),
         ("check", page_merger.PageMerger, "add"),
         ("check", snapshot._Reader, "_check_ids"),
         ("encode", table_file.TableWriter, "add"),

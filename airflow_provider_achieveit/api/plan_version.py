@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-#: Python takes any character between date and time, and so the offset of `2026-11-23+05:00` for a time.
-_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}([Tt ].+)?")
+#: Python takes any character between date and time, and so the offset of `2026-11-23+05:00` for a time. Up to version
+#: 3.13 it refuses the hour 24.
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}([Tt ](?!24).+)?")
 
 
 def parse_timestamp(text: str) -> datetime:

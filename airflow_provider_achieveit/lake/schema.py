@@ -11,25 +11,13 @@ from functools import cached_property
 
 import pyarrow as pa
 
-TIMESTAMP = pa.timestamp("us", "UTC")
-#: BigQuery's NUMERIC; also fits Snowflake, Athena, Spark and DuckDB.
-DECIMAL = pa.decimal128(38, 9)
+from airflow_provider_achieveit.lake.column_types import BOOL, DECIMAL, DOUBLE, INT32, TEXT, TIMESTAMP, ColumnType
 
 #: Name of the table of a plan's items.
 PLAN_ITEMS_TABLE = "plan_items"
 
+#: Name of the column that keeps what no other column can hold.
 RESCUED = "_rescued_data"
-
-#: One letter per field: how the lake types it. Capital S is text of which nearly every value is different.
-_TYPES = {
-    "s": pa.string(),
-    "S": pa.string(),
-    "i": pa.int32(),
-    "b": pa.bool_(),
-    "f": pa.float64(),
-    "t": TIMESTAMP,
-    "d": DECIMAL,
-}
 
 
 @dataclass(frozen=True)
@@ -38,15 +26,15 @@ class Field:
 
     Attributes:
         api_name: The name as the API spells it.
-        type: The type in the lake; for a list of objects, None.
+        type: The type of the column; for a list of objects, None.
         fields: The fields of the objects, for a list of objects.
-        repetitive: Whether few values make up the column.
+        distinct: Whether nearly every item has a value of its own, so that a dictionary would cost time and room.
     """
 
     api_name: str
-    type: pa.DataType | None
+    type: ColumnType | None = None
     fields: tuple[Field, ...] = ()
-    repetitive: bool = False
+    distinct: bool = False
 
     @cached_property
     def column(self) -> str:
@@ -55,46 +43,107 @@ class Field:
 
     @cached_property
     def lake_type(self) -> pa.DataType:
-        """The type of the column."""
-        if self.type is not None:
-            return self.type
-        return pa.list_(pa.struct([(field.column, field.lake_type) for field in self.fields]))
+        """The Arrow type in the lake."""
+        if self.type is None:
+            return pa.list_(pa.struct([(field.column, field.lake_type) for field in self.fields]))
+        return self.type.arrow
 
     @cached_property
     def wire_type(self) -> pa.DataType:
-        """The type in JSON: times and decimals are text there."""
+        """The Arrow type in JSON: times and decimals are text there."""
         if self.type is None:
-            return pa.list_(pa.struct([(field.api_name, field.wire_type) for field in self.fields]))
-        return pa.string() if self.type in (TIMESTAMP, DECIMAL) else self.type
+            return pa.list_(wire_item(self.fields))
+        return self.type.wire
 
 
-def _fields(text: str, **nested: tuple[Field, ...]) -> tuple[Field, ...]:
-    """Parse `name:type` pairs; a name without a type is a list of the objects given under it."""
-    pairs = [word.partition(":") for word in text.split()]
-    return tuple(
-        Field(name, _TYPES[kind], repetitive=kind in "si") if kind else Field(name, None, nested[name])
-        for name, _, kind in pairs
-    )
+def wire_item(fields: Iterable[Field]) -> pa.StructType:
+    """Return what pyarrow's JSON reader is told to expect of an object with these fields."""
+    return pa.struct([(field.api_name, field.wire_type) for field in fields])
 
 
-_PERSON = _fields("id:s name:s type:s")
+_PERSON = (
+    Field("id", TEXT),
+    Field("name", TEXT),
+    Field("type", TEXT),
+)
+_METRIC_GOAL = (
+    Field("goalId", TEXT, distinct=True),
+    Field("goalName", TEXT),
+    Field("goalColor", TEXT),
+    Field("metricBucketValue", DOUBLE),
+    Field("sortOrder", INT32),
+)
+_CHECKLIST_ITEM = (
+    Field("id", TEXT, distinct=True),
+    Field("name", TEXT),
+    Field("sortIndex", INT32),
+    Field("doneOn", TIMESTAMP),
+)
+_CHECKLIST = (
+    Field("id", TEXT, distinct=True),
+    Field("name", TEXT),
+    Field("sortIndex", INT32),
+    Field("items", fields=_CHECKLIST_ITEM),
+)
+_TAG = (
+    Field("id", TEXT),
+    Field("organizationId", TEXT),
+    Field("name", TEXT),
+)
 
 #: The fields of an item, in the API's order ("Exporting Plan Items", section Response).
-ITEM_FIELDS = _fields(
-    """
-    id:S sourceId:S rowNumber:i sequenceId:S planId:s planName:s sourcePlanId:s sourcePlanName:s alignsTo:s
-    alignsToId:s dependentOn:s dependentOnId:s levelId:s level:s name:S indentedName:S description:S status:i
-    statusName:s start:t due:t created:t hasMetric:b hasAdvancedMetric:b units:i detail:i baseline:d target:d
-    currentValue:d advancedMetricGoals lastUpdated:t assignedToId:s assignedToFullName:s assignedById:s
-    assignedByFullName:s members admins updateFrequency:s updateFrequencyDescription:s isPastDue:b lateUpdates:i
-    pendingUpdates:i updates:i lastCommentId:S lastComment:S lastUpdateCommentId:S lastUpdateComment:S files:i
-    checklists tags isOrphan:b
-    """,
-    advancedMetricGoals=_fields("goalId:S goalName:s goalColor:s metricBucketValue:f sortOrder:i"),
-    members=_PERSON,
-    admins=_PERSON,
-    checklists=_fields("id:S name:s sortIndex:i items", items=_fields("id:S name:s sortIndex:i doneOn:t")),
-    tags=_fields("id:s organizationId:s name:s"),
+ITEM_FIELDS = (
+    Field("id", TEXT, distinct=True),
+    Field("sourceId", TEXT, distinct=True),
+    Field("rowNumber", INT32),
+    Field("sequenceId", TEXT, distinct=True),
+    Field("planId", TEXT),
+    Field("planName", TEXT),
+    Field("sourcePlanId", TEXT),
+    Field("sourcePlanName", TEXT),
+    Field("alignsTo", TEXT),
+    Field("alignsToId", TEXT),
+    Field("dependentOn", TEXT),
+    Field("dependentOnId", TEXT),
+    Field("levelId", TEXT),
+    Field("level", TEXT),
+    Field("name", TEXT, distinct=True),
+    Field("indentedName", TEXT, distinct=True),
+    Field("description", TEXT, distinct=True),
+    Field("status", INT32),
+    Field("statusName", TEXT),
+    Field("start", TIMESTAMP),
+    Field("due", TIMESTAMP),
+    Field("created", TIMESTAMP),
+    Field("hasMetric", BOOL),
+    Field("hasAdvancedMetric", BOOL),
+    Field("units", INT32),
+    Field("detail", INT32),
+    Field("baseline", DECIMAL),
+    Field("target", DECIMAL),
+    Field("currentValue", DECIMAL),
+    Field("advancedMetricGoals", fields=_METRIC_GOAL),
+    Field("lastUpdated", TIMESTAMP),
+    Field("assignedToId", TEXT),
+    Field("assignedToFullName", TEXT),
+    Field("assignedById", TEXT),
+    Field("assignedByFullName", TEXT),
+    Field("members", fields=_PERSON),
+    Field("admins", fields=_PERSON),
+    Field("updateFrequency", TEXT),
+    Field("updateFrequencyDescription", TEXT),
+    Field("isPastDue", BOOL),
+    Field("lateUpdates", INT32),
+    Field("pendingUpdates", INT32),
+    Field("updates", INT32),
+    Field("lastCommentId", TEXT, distinct=True),
+    Field("lastComment", TEXT, distinct=True),
+    Field("lastUpdateCommentId", TEXT, distinct=True),
+    Field("lastUpdateComment", TEXT, distinct=True),
+    Field("files", INT32),
+    Field("checklists", fields=_CHECKLIST),
+    Field("tags", fields=_TAG),
+    Field("isOrphan", BOOL),
 )
 
 #: The columns in the lake, without the metadata that depends on the plan.
@@ -103,25 +152,20 @@ PLAN_ITEMS = pa.schema([(field.column, field.lake_type) for field in ITEM_FIELDS
 SCHEMA_HASH = hashlib.sha256(json.dumps([[field.name, str(field.type)] for field in PLAN_ITEMS]).encode()).hexdigest()
 
 
-def _repetitive(fields: tuple[Field, ...], prefix: str = "") -> Iterator[str]:
+def _dictionary_columns(fields: tuple[Field, ...], prefix: str = "") -> Iterator[str]:
     for field in fields:
         if field.fields:
-            yield from _repetitive(field.fields, f"{prefix}{field.column}.list.element.")
-        elif field.repetitive:
+            yield from _dictionary_columns(field.fields, f"{prefix}{field.column}.list.element.")
+        elif field.type in (TEXT, INT32) and not field.distinct:
             yield prefix + field.column
 
 
-#: Parquet paths of the columns that get a dictionary. For text that is nearly unique one costs time and room.
-DICTIONARY_COLUMNS = list(_repetitive(ITEM_FIELDS))
+#: Parquet paths of the columns that get a dictionary: those that repeat few values.
+DICTIONARY_COLUMNS = list(_dictionary_columns(ITEM_FIELDS))
 
 #: Columns whose smallest and largest value are noted for each row group. Text is in no order that would let an engine
-#: skip one, so it is not compared.
-STATISTICS_COLUMNS = [field.column for field in ITEM_FIELDS if not field.fields and field.type != pa.string()]
-
-
-def wire_item(fields: Iterable[Field]) -> pa.StructType:
-    """Return what pyarrow's JSON reader is told to expect of an item."""
-    return pa.struct([(field.api_name, field.wire_type) for field in fields])
+#: skip a row group, so it has none.
+STATISTICS_COLUMNS = [field.column for field in ITEM_FIELDS if field.type not in (None, TEXT)]
 
 
 def plan_schema(plan_id: str) -> pa.Schema:

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import pyarrow as pa
-
-from airflow_provider_achieveit.lake.schema import DECIMAL, ITEM_FIELDS, RESCUED, TIMESTAMP, Field
+from airflow_provider_achieveit.lake.column_types import DECIMAL, DOUBLE, INT32, TIMESTAMP
+from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, RESCUED, Field
 
 #: What an item has at least.
 LEAST = {"id": "a", "lastUpdated": "2025-01-01T00:00:00Z"}
@@ -133,9 +132,9 @@ def _meaning_of(value: Any, field: Field | None) -> Any:
         return [meaning(inner, field.fields) for inner in value] if isinstance(value, list) else value
     if field.type == TIMESTAMP:
         return _as_moment(value)
-    if field.type == pa.float64() and isinstance(value, float | Number):
+    if field.type == DOUBLE and isinstance(value, float | Number):
         return ("number", float(value))
-    if field.type == DECIMAL or (field.type == pa.int32() and (isinstance(value, Number) or type(value) is int)):
+    if field.type == DECIMAL or (field.type == INT32 and (isinstance(value, Number) or type(value) is int)):
         return _as_number(value)
     return value
 

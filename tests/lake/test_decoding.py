@@ -101,6 +101,13 @@ def test_a_page_without_items_has_every_column() -> None:
         ("1969-12-31T23:59:59.9999999Z", datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
         ("1600-02-29T00:00:00.1234567", datetime(1600, 2, 29, 0, 0, 0, 123456, tzinfo=UTC)),
         ("3000-01-01T00:00:00.1234567Z", datetime(3000, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)),
+        # Around the ends of what nanoseconds reach, where some versions of pyarrow wrap around.
+        ("1677-09-20", datetime(1677, 9, 20, tzinfo=UTC)),
+        ("1677-09-21T00:12:43.1234567Z", datetime(1677, 9, 21, 0, 12, 43, 123456, tzinfo=UTC)),
+        ("1678-01-01T00:00:00.1234567+23:59", datetime(1677, 12, 31, 0, 1, 0, 123456, tzinfo=UTC)),
+        ("2261-12-31T23:59:59.1234567-23:59", datetime(2262, 1, 1, 23, 58, 59, 123456, tzinfo=UTC)),
+        ("2262-04-11T23:47:16.9999999Z", datetime(2262, 4, 11, 23, 47, 16, 999999, tzinfo=UTC)),
+        ("2262-04-12T00:00:00", datetime(2262, 4, 12, tzinfo=UTC)),
     ],
 )
 def test_iso_times_are_times_in_utc(text: str, moment: datetime) -> None:
@@ -140,6 +147,16 @@ def test_times_of_several_forms_on_one_page_are_all_read() -> None:
         "None",
     ]
     assert read.rescued == [[], [], [], [], [], ["due"]]
+
+
+@pytest.mark.parametrize("never", ["0001-01-01T00:00:00", "9999-12-31T00:00:00"])
+def test_a_far_date_among_others_is_exact_and_takes_the_fast_path(monkeypatch: pytest.MonkeyPatch, never: str) -> None:
+    """.NET's "never" is a date like any other, also between dates that nanoseconds reach."""
+    monkeypatch.delattr(decode, "rescue")
+    texts = ["2025-03-09T10:20:30", never, None, "1969-12-31T23:59:59.123456"]
+    read = decode_page(page(*(item(id=str(place), due=text) for place, text in enumerate(texts))))
+    moments = [None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC) for text in texts]
+    assert read.rows["due"].to_pylist() == moments
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import os
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_achieveit.lake.column_types import BOOL, DECIMAL, DOUBLE, INT32, TIMESTAMP
 from airflow_provider_achieveit.lake.read.decode import decode_page
-from airflow_provider_achieveit.lake.schema import DECIMAL, ITEM_FIELDS, TIMESTAMP, Field
+from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, Field
 from tests.lake.items import Pairs, Raw, encode, item, meaning, page, parse, restored
 
 EXAMPLES = int(os.environ.get("ACHIEVEIT_ITEMS", "400"))
@@ -54,11 +54,11 @@ def clean_value(field: Field, times: st.SearchStrategy[str]) -> st.SearchStrateg
         return times.filter(lambda text: "0002" < text < "9998")  # years that no offset can leave
     if field.type == DECIMAL:
         return fitting_decimals
-    if field.type == pa.float64():
+    if field.type == DOUBLE:
         return st.floats(-(2**52), 2**52)
-    if field.type == pa.int32():
+    if field.type == INT32:
         return st.integers(-(2**31), 2**31 - 1)
-    return st.booleans() if field.type == pa.bool_() else texts
+    return st.booleans() if field.type == BOOL else texts
 
 
 def clean_object(fields: tuple[Field, ...], times: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""One page of JSON into typed Arrow columns, without a Python object per item.
+"""Decode one page of JSON into typed Arrow columns, without a Python object per item.
 
-What pyarrow's reader does not accept, and what a column cannot hold, sends that page, and only that, through `rescue`.
+A page that pyarrow's JSON reader refuses, or that holds a value which does not fit its column, goes through `rescue`;
+other pages do not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_provider_achieveit.api.response import wrong_shape
-from airflow_provider_achieveit.lake.read.columns import DoesNotFit, check_column, read_items, typed_column
+from airflow_provider_achieveit.lake.column_types import DoesNotFit
+from airflow_provider_achieveit.lake.read.columns import cast_column, check_column, read_items
 from airflow_provider_achieveit.lake.read.rescue import rescue
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, PLAN_ITEMS, wire_item
 
@@ -37,7 +39,7 @@ def decode_page(body: bytes) -> Page:
     """Decode a page.
 
     Raises:
-        AchieveItDataError: Not JSON, not a page of items, or an item without an id.
+        AchieveItDataError: The body is not JSON or not a page of items, or an item has no id.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     rescued: list[list[str]] = []
@@ -55,6 +57,6 @@ def decode_page(body: bytes) -> Page:
 def _fast(body: bytes) -> tuple[list[pa.Array], int]:
     items, total = read_items(body, _WIRE_ITEM)
     wire = list(zip(items.flatten(), ITEM_FIELDS, strict=True))
-    for array, field in wire:
-        check_column(array, field)
-    return [*(typed_column(array, field) for array, field in wire), pa.nulls(len(items), pa.string())], total
+    for column, field in wire:
+        check_column(column, field)
+    return [*(cast_column(column, field) for column, field in wire), pa.nulls(len(items), pa.string())], total

@@ -17,24 +17,14 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_achieveit.api.response import malformed_body, wrong_shape
-from airflow_provider_achieveit.lake.read.columns import DoesNotFit, check_column, read_items, typed_column
-from airflow_provider_achieveit.lake.read.fit import FIT, JsonNumber
-from airflow_provider_achieveit.lake.schema import DECIMAL, ITEM_FIELDS, RESCUED, TIMESTAMP, Field, wire_item
+from airflow_provider_achieveit.lake.column_types import TEXT, DoesNotFit, JsonNumber
+from airflow_provider_achieveit.lake.read.columns import cast_column, check_column, read_items
+from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, RESCUED, Field, wire_item
 
 _PLAIN_KEY = re.compile(r"\w+", re.ASCII)
 
 #: Carries an item's `_rescued_data`. No field of the API can be taken for it: what the schema does not know is moved.
-_RESCUED_FIELD = Field(RESCUED, pa.string())
-
-#: The Python types that a value may have for pyarrow's reader to take it for a column of this type.
-_READ_AS: dict[pa.DataType, set[type]] = {
-    pa.string(): {str},
-    pa.int32(): {int},
-    pa.bool_(): {bool},
-    pa.float64(): {int, JsonNumber},
-    TIMESTAMP: {str},
-    DECIMAL: {str},
-}
+_RESCUED_FIELD = Field(RESCUED, TEXT)
 
 
 class _Repeated(list[Any]):
@@ -65,7 +55,7 @@ def rescue(body: bytes) -> tuple[list[pa.Array], int, list[list[str]]]:
     text = json.dumps({"items": cleaned, "totalCount": total}, ensure_ascii=False).encode()
     rest, _ = read_items(text, wire_item([*others, _RESCUED_FIELD]))
     for field in others:
-        columns[field.api_name] = typed_column(rest.field(field.api_name), field)
+        columns[field.api_name] = cast_column(rest.field(field.api_name), field)
     return [*(columns[field.api_name] for field in ITEM_FIELDS), rest.field(RESCUED)], total, paths
 
 
@@ -116,21 +106,19 @@ def _fitting_columns(body: bytes, items: list[dict[str, Any]]) -> dict[str, pa.A
     candidates = [field for field in ITEM_FIELDS if _is_readable([item.get(field.api_name) for item in items], field)]
     with suppress(DoesNotFit, pa.ArrowException):
         rows, _ = read_items(body, wire_item(candidates), ignore_other_fields=True)
-        for array, field in zip(rows.flatten(), candidates, strict=True):
+        for column, field in zip(rows.flatten(), candidates, strict=True):
             with suppress(DoesNotFit, pa.ArrowException):
-                check_column(array, field)
-                columns[field.api_name] = typed_column(array, field)
+                check_column(column, field)
+                columns[field.api_name] = cast_column(column, field)
     return columns
 
 
 def _is_readable(values: list[Any], field: Field) -> bool:
-    """Whether pyarrow's reader takes all these values for the column. Of what they mean, it then looks at columns."""
+    """Return whether pyarrow's JSON reader accepts these values; `check_column` validates their content later."""
     present = [value for value in values if value is not None]
-    types = set(map(type, present))
     if field.type is not None:
-        in_range = field.type != pa.int32() or types != {int} or -(2**31) <= min(present) <= max(present) < 2**31
-        return types <= _READ_AS[field.type] and in_range
-    if not types <= {list}:
+        return field.type.is_readable(present)
+    if not set(map(type, present)) <= {list}:
         return False
     objects = [inner for value in present for inner in value if inner is not None]
     if not set(map(type, objects)) <= {dict} or not set().union(*objects) <= {child.api_name for child in field.fields}:
@@ -141,40 +129,42 @@ def _is_readable(values: list[Any], field: Field) -> bool:
 def _cleaned_item(item: dict[str, Any], fitting: Container[str], paths: list[list[str]]) -> dict[str, Any]:
     """Return the fields that are not in a fitting column, as far as they fit, and what was set aside."""
     rescued: dict[str, Any] = {}
-    cleaned = _fit_object({key: item[key] for key in item if key not in fitting}, _FITS, "", rescued)
+    cleaned = _fit_object({key: item[key] for key in item if key not in fitting}, _COERCIONS, "", rescued)
     paths.append([re.sub(r"\[\d+\]", "[]", path) for path in rescued])
     if rescued:
         cleaned[RESCUED] = _dump(rescued)
     return cleaned
 
 
-def _fit_object(value: dict[str, Any], fits: dict[str, Any], prefix: str, rescued: dict[str, Any]) -> dict[str, Any]:
+def _fit_object(
+    value: dict[str, Any], coercions: dict[str, Any], prefix: str, rescued: dict[str, Any]
+) -> dict[str, Any]:
     """Return the fields that fit; put the others into `rescued` under their path. Null is never drift."""
     cleaned = {}
     for key, inner in value.items():
         if inner is None:
             continue
-        fit = fits.get(key)
+        coerce = coercions.get(key)
         try:
-            if fit is None:
+            if coerce is None:
                 raise DoesNotFit
-            if type(fit) is dict:
-                cleaned[key] = _fit_list(inner, fit, _joined(prefix, key), rescued)
+            if type(coerce) is dict:
+                cleaned[key] = _fit_list(inner, coerce, _joined(prefix, key), rescued)
             else:
-                cleaned[key] = fit(inner)
+                cleaned[key] = coerce(inner)
         except DoesNotFit:
             rescued[_joined(prefix, key)] = inner
     return cleaned
 
 
-def _fit_list(value: Any, fits: dict[str, Any], path: str, rescued: dict[str, Any]) -> list[dict[str, Any] | None]:
+def _fit_list(value: Any, coercions: dict[str, Any], path: str, rescued: dict[str, Any]) -> list[dict[str, Any] | None]:
     if type(value) is not list:
         raise DoesNotFit
     cleaned: list[dict[str, Any] | None] = []
     for position, inner in enumerate(value):
         here = f"{path}[{position}]"
         if type(inner) is dict:
-            cleaned.append(_fit_object(inner, fits, here, rescued))
+            cleaned.append(_fit_object(inner, coercions, here, rescued))
         else:
             cleaned.append(None)
             if inner is not None:
@@ -200,9 +190,9 @@ def _dump(value: Any) -> str:
     return json.dumps(value)
 
 
-def _fits_of(fields: tuple[Field, ...]) -> dict[str, Any]:
-    """What each key may hold: a function, or the same for the objects of a list."""
-    return {field.api_name: FIT[field.type] if field.type else _fits_of(field.fields) for field in fields}
+def _coercions_of(fields: tuple[Field, ...]) -> dict[str, Any]:
+    """Return, for each key, the function that converts its value; for a list of objects, the same of their keys."""
+    return {field.api_name: field.type.coerce if field.type else _coercions_of(field.fields) for field in fields}
 
 
-_FITS = _fits_of(ITEM_FIELDS)
+_COERCIONS = _coercions_of(ITEM_FIELDS)
