@@ -28,6 +28,10 @@ demo: $(VENV)/.installed ## Export three sandbox plans with a real Airflow into 
 test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
 	@$(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: test-oldest
+test-oldest: $(VENV)-oldest/.installed ## Run the tests of api and lake on the oldest packages that pyproject.toml allows
+	@$(VENV)-oldest/bin/python -m pytest tests/api tests/lake --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+
 .PHONY: airflow
 airflow: $(VENV)/.installed ## Look around: Airflow's UI on localhost with sandbox, connection and example DAGs, until Ctrl-C
 	@$(PY) -m dev.playground $(ARGS)
@@ -84,4 +88,13 @@ $(VENV)-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
 	@echo "Installing Airflow $* into $(VENV)-$*"
 	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
 	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --requirements constraints/airflow-$*.txt --editable '.[s3,sandbox]' --group smoke
+	@touch $@
+
+# Neither api nor lake needs Airflow, whose own oldest packages would only hold back those of the tests.
+$(VENV)-oldest/.installed: pyproject.toml | $(UV)
+	@echo "Installing the oldest packages into $(VENV)-oldest"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-oldest
+	@printf '%s\n' apache-airflow apache-airflow-providers-amazon > $(VENV)-oldest/without.txt
+	@$(UV) pip install --quiet --python $(VENV)-oldest/bin/python --excludes $(VENV)-oldest/without.txt --resolution lowest-direct --editable '.[sandbox]'
+	@$(UV) pip install --quiet --python $(VENV)-oldest/bin/python --excludes $(VENV)-oldest/without.txt --editable '.[sandbox]' --group test s3fs
 	@touch $@
