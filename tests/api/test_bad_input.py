@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings, check_plan_id
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -15,9 +15,9 @@ from airflow_provider_achieveit.api.client import AchieveItClient, Window
 from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItDataError
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.settings import SORT_DIRECTIONS, SORT_KEYS
-from airflow_provider_achieveit.sandbox import Sandbox
 from airflow_provider_achieveit.sandbox import sorting as server_sorting
 from tests.api.raw_server import RawServer, answering, response
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -17,8 +17,8 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItRateLimitError,
     AchieveItServerError,
 )
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer, answering, response
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 
