@@ -50,6 +50,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def is_nested(value: Any, levels: int) -> bool:
+    """Return whether a JSON value has more levels of arrays and objects than these."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (levels == 0 or any(is_nested(child, levels - 1) for child in inner))
+
+
 def check(what: str, given: Any, kinds: Mapping[str, Kind]) -> None:
     """Refuse everything but an object of known names and values of their kinds.
 

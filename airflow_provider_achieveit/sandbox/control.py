@@ -10,7 +10,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_achieveit.sandbox.checks import FLAG, OPTIONAL_TEXT, TEXT, check, number, shown, whole
+from airflow_provider_achieveit.sandbox.checks import FLAG, OPTIONAL_TEXT, TEXT, check, is_nested, number, shown, whole
 from airflow_provider_achieveit.sandbox.faults import Answer, problem
 from airflow_provider_achieveit.sandbox.log import Traffic
 from airflow_provider_achieveit.sandbox.state import render
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_achieveit.sandbox.server import Sandbox
 
 PREFIX = "/_sandbox"
+_DEEPEST = 50
 _SETTINGS = {"key": TEXT, "latency": number(0, 86_400), "max_take": whole(1, 10**6), "gzip": FLAG}
 
 
@@ -45,11 +46,14 @@ def answer(sandbox: Sandbox, method: str, path: str, body: bytes) -> Answer:
         return problem(405, f"{shown(path)} takes {', '.join(endpoints)}, not {shown(method)}.")
     endpoint, match = endpoints[method]
     try:
-        return Answer(200, render(endpoint.handler(sandbox, json.loads(body) if body else {}, *match.groups())))
+        value = json.loads(body) if body else {}
+        if is_nested(value, _DEEPEST):
+            raise RecursionError
+        return Answer(200, render(endpoint.handler(sandbox, value, *match.groups())))
     except LookupError as error:
         return problem(404, str(error))
     except RecursionError:
-        return problem(400, "The body is nested too deeply.")
+        return problem(400, f"The body is nested in more than {_DEEPEST} levels.")
     except json.JSONDecodeError as error:
         return problem(400, f"The body is not JSON: {error}")
     except ValueError as error:
