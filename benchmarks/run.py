@@ -145,7 +145,7 @@ def _deviate(server: Server, items: int) -> tuple[str, ...]:
     ):
         server.control("PUT", f"/plans/{name}", {"items": items})
         for index in range(0, items, step):
-            server.control("POST", f"/plans/{name}/patch", {"item": index, "fields": fields})
+            server.control("POST", f"/plans/{name}/edit", {"item": index, "touch": False, "fields": fields})
     return "one-misfit-a-page", "every-item-a-new-field", "every-item-misfit"
 
 

@@ -25,7 +25,7 @@ class Tested:
 
 TESTED = [
     # The oldest Airflow gets the oldest of everything that pyproject.toml promises to work with.
-    Tested("2.11.2", "2026-04-01", pins=("pyarrow==16.*", "requests==2.32.*", "starlette==0.36.*", "uvicorn==0.27.*")),
+    Tested("2.11.2", "2026-04-01", pins=("pyarrow==16.*", "requests==2.32.*")),
     # 3.0 has no upper bound on universal-pathlib, and its ObjectStoragePath does not work with 0.3. Without its FAB
     # provider it shows nobody's connection form.
     Tested("3.0.6", "2025-09-10", pins=("universal-pathlib<0.3", "apache-airflow-providers-fab")),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.support.faulty_sandbox import Sandbox
 
 for name in [name for name in os.environ if name.lstrip("_").startswith("AIRFLOW")]:
     del os.environ[name]
@@ -33,7 +33,7 @@ API_KEY = "k3y-a6f1d0c9e8b7a4f2"
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
     """One server for all tests: `sandbox` makes it as good as new."""
-    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.support.faulty_sandbox import Sandbox
 
     with Sandbox() as sandbox:
         yield sandbox

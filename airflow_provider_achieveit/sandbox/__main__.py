@@ -11,13 +11,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from airflow_provider_achieveit.sandbox import DEMO_KEY, DEMO_PLANS
+from airflow_provider_achieveit.sandbox import DEMO_KEY, DEMO_PLANS, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import FrameType
-
-    from airflow_provider_achieveit.sandbox import Sandbox
+    from collections.abc import Callable, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,48 +23,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 after a signal, 1 when the server could not start.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = vars(parser.parse_args(arguments))
+    plans, edits_per_minute = dict(options.pop("plan") or DEMO_PLANS), options.pop("edits_per_minute")
     stopped = threading.Event()
-
-    def stop(_: int, __: FrameType | None) -> None:
-        stopped.set()
-
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, stop)
+        signal.signal(signal_number, lambda *_: stopped.set())
     try:
-        sandbox = _sandbox(options)
+        sandbox = Sandbox(plans, **options)
+        for plan in sandbox.plans.values():
+            plan.state().positions()  # made now, and not while the first client waits for it
         sandbox.start()
-    except ModuleNotFoundError as error:
-        print(f"{error}: install airflow-provider-achieveit with its extra `sandbox`", file=sys.stderr)
-        return 1
+    except ValueError as error:
+        parser.error(f"--plan: {error}")
     except (OSError, OverflowError) as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        print(f"cannot listen on port {options['port']}: {error}", file=sys.stderr)
         return 1
     try:
-        plans = " ".join(f"{plan.id}={len(plan)}" for plan in sandbox.plans.values())
-        print(f"AchieveIt sandbox at {sandbox.url} key {sandbox.key} plans {plans}", flush=True)
-        _edit_until(stopped, sandbox, options.edits_per_minute)
+        served = " ".join(f"{plan.id}={len(plan)}" for plan in sandbox.plans.values())
+        print(f"AchieveIt sandbox at {sandbox.url} key {sandbox.key} plans {served}")
+        print(f"{sandbox.connection_line}\nOpen {sandbox.url}/ to see what it can do. Ctrl-C ends it.", flush=True)
+        _edit_until(stopped, sandbox, edits_per_minute)
     finally:
         sandbox.stop()
     return 0
-
-
-def _sandbox(options: argparse.Namespace) -> Sandbox:
-    from airflow_provider_achieveit.sandbox import Sandbox
-
-    sandbox = Sandbox(
-        dict(options.plan or DEMO_PLANS),
-        key=options.key,
-        host=options.host,
-        port=options.port,
-        seed=options.seed,
-        latency=options.latency,
-        max_take=options.max_take,
-        gzip=options.gzip,
-    )
-    for plan in sandbox.plans.values():
-        plan.state().positions()  # made now, and not while the first client waits for it
-    return sandbox
 
 
 def _edit_until(stopped: threading.Event, sandbox: Sandbox, edits_per_minute: float) -> None:
@@ -81,10 +60,9 @@ def _edit_until(stopped: threading.Event, sandbox: Sandbox, edits_per_minute: fl
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_achieveit.sandbox",
-        description="A local AchieveIt API with made-up plans. Without protection of any kind: keep it on loopback.",
+        description="A local AchieveIt API with made-up plans, on loopback only.",
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8765, help="port to listen on, 0 for any free one (default: %(default)s)")
     add("--key", default=DEMO_KEY, help="the API key that is accepted (default: %(default)s)")
     add(
@@ -95,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a plan to serve; repeatable; no demo plans then",
     )
     add("--seed", type=int, default=0, help="another seed gives other items (default: %(default)s)")
-    add("--latency", type=_positive, default=0.0, metavar="SECONDS", help="pause before each answer")
-    add("--edits-per-minute", type=_positive, default=0.0, metavar="RATE", help="edit items at random, this often")
+    add("--latency", type=_number(float, 0), default=0.0, metavar="SECONDS", help="pause before each answer")
+    add("--edits-per-minute", type=_number(float, 0), default=0.0, metavar="RATE", help="edit items at random")
     add("--gzip", action=argparse.BooleanOptionalAction, default=True, help="compress where the client accepts it")
-    add("--max-take", type=_page_size, default=1500, help="the largest page (default: %(default)s)")
+    add("--max-take", type=_number(int, 1), default=1500, help="the largest page (default: %(default)s)")
     return parser
 
 
@@ -109,18 +87,14 @@ def _plan(argument: str) -> tuple[str, int]:
     return plan_id, int(items)
 
 
-def _page_size(argument: str) -> int:
-    number = int(argument)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {argument!r}")
-    return number
+def _number(kind: type[int] | type[float], low: int) -> Callable[[str], float]:
+    def parse(argument: str) -> float:
+        number = kind(argument)
+        if not low <= number <= 86_400:
+            raise argparse.ArgumentTypeError(f"expected a number from {low} to 86400, not {argument!r}")
+        return number
 
-
-def _positive(argument: str) -> float:
-    number = float(argument)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number from 0, not {argument!r}")
-    return number
+    return parse
 
 
 if __name__ == "__main__":

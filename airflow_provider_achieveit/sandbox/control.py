@@ -1,126 +1,150 @@
-"""Control over HTTP, for people and for tests in other processes.
+"""The control endpoints below `/_sandbox`, for people with curl and for tests in other processes.
 
-It asks for no key: the sandbox listens on loopback and what it holds is made up.
+They ask for no key: the sandbox listens on loopback, answers no foreign web page, and what it holds is made up.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from starlette.responses import Response
-from starlette.routing import Route
-
+from airflow_provider_achieveit.sandbox.checks import FLAG, OPTIONAL_TEXT, TEXT, check, is_nested, number, shown, whole
+from airflow_provider_achieveit.sandbox.faults import Answer, problem
+from airflow_provider_achieveit.sandbox.log import Traffic
 from airflow_provider_achieveit.sandbox.state import render
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from collections.abc import Callable
 
     from airflow_provider_achieveit.sandbox.plans import Plan
-    from airflow_provider_achieveit.sandbox.service import Service
+    from airflow_provider_achieveit.sandbox.server import Sandbox
 
-#: From the parts of the path and the body of a request, both JSON values, to the body of the response.
-Handler = Callable[[dict[str, str], Any], Any]
-
-_SETTINGS: dict[str, type | tuple[type, ...]] = {"key": str, "latency": (int, float), "max_take": int, "gzip": bool}
-
-
-def control_routes(service: Service) -> list[Route]:
-    """The endpoints below `/_sandbox`."""
-    control = _Control(service)
-    table: dict[str, dict[str, Handler]] = {
-        "/settings": {"GET": control.settings, "PATCH": control.change_settings},
-        "/plans": {"GET": control.plans},
-        "/plans/{plan}": {
-            "GET": control.plan,
-            "PUT": control.put_plan,
-            "PATCH": control.change_plan,
-            "DELETE": control.remove_plan,
-        },
-        "/plans/{plan}/items": {"GET": control.items},
-        "/plans/{plan}/{operation}": {"POST": control.change_item},
-        "/requests": {"GET": control.requests, "DELETE": control.reset_requests},
-        "/faults": {"PUT": control.script, "DELETE": control.script},
-    }
-    return [
-        Route(path, _endpoint(handler), methods=[method])
-        for path, handlers in table.items()
-        for method, handler in handlers.items()
-    ]
+PREFIX = "/_sandbox"
+_DEEPEST = 50
+_SETTINGS = {"key": TEXT, "latency": number(0, 86_400), "max_take": whole(1, 10**6), "gzip": FLAG}
 
 
-def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        status = 200
-        try:
-            body = await request.json() if await request.body() else {}
-            result = handler(request.path_params, body)
-        except LookupError as error:
-            status, result = 404, {"message": str(error)}
-        except (TypeError, ValueError) as error:
-            status, result = 400, {"message": str(error)}
-        return Response(render(result), status, media_type="application/json")
+class Endpoint(NamedTuple):
+    """A method and a path, what they do, and a body to try them with."""
 
-    return endpoint
+    method: str
+    path: str
+    what: str
+    #: Called with the sandbox, the JSON value of the body, and what stands in the place of `{…}` in the path.
+    handler: Callable[..., Any]
+    example: Any = None
 
 
-class _Control:
-    """One method for each endpoint."""
+def answer(sandbox: Sandbox, method: str, path: str, body: bytes) -> Answer:
+    """Answer a request to a path below `/_sandbox`."""
+    endpoints = {endpoint.method: (endpoint, match) for endpoint in ENDPOINTS if (match := _match(endpoint.path, path))}
+    if not endpoints:
+        return problem(404, f"There is no {shown(path)} here; open / for what there is.")
+    if method not in endpoints:
+        return problem(405, f"{shown(path)} takes {', '.join(endpoints)}, not {shown(method)}.")
+    endpoint, match = endpoints[method]
+    try:
+        value = json.loads(body) if body else {}
+        if is_nested(value, _DEEPEST):
+            raise RecursionError
+        return Answer(200, render(endpoint.handler(sandbox, value, *match.groups())))
+    except LookupError as error:
+        return problem(404, str(error))
+    except RecursionError:
+        return problem(400, f"The body is nested in more than {_DEEPEST} levels.")
+    except json.JSONDecodeError as error:
+        return problem(400, f"The body is not JSON: {error}")
+    except ValueError as error:
+        return problem(400, str(error))
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
 
-    def settings(self, path: dict[str, str], body: Any) -> Any:
-        return {name: getattr(self.service, name) for name in _SETTINGS}
+def _match(path: str, given: str) -> re.Match[str] | None:
+    return re.fullmatch(PREFIX + re.sub(r"{\w+}", "([^/]+)", path), given)
 
-    def change_settings(self, path: dict[str, str], body: Any) -> Any:
-        for name, value in body.items():
-            if name not in _SETTINGS or not isinstance(value, _SETTINGS[name]):
-                raise ValueError(f"{name} = {value!r} is not a setting; known: {', '.join(_SETTINGS)}")
-        for name, value in body.items():
-            setattr(self.service, name, value)
-        return self.settings(path, None)
 
-    def plans(self, path: dict[str, str], body: Any) -> Any:
-        return [self._described(plan) for plan in self.service.plans.values()]
+def _settings(sandbox: Sandbox, _: Any) -> dict[str, Any]:
+    return {name: getattr(sandbox, name) for name in _SETTINGS}
 
-    def plan(self, path: dict[str, str], body: Any) -> Any:
-        return self._described(self.service.plan(path["plan"]))
 
-    def put_plan(self, path: dict[str, str], body: Any) -> Any:
-        return self._described(self.service.put_plan(path["plan"], body.get("items"), name=body.get("name")))
+def _change_settings(sandbox: Sandbox, body: Any) -> dict[str, Any]:
+    check("the settings", body, _SETTINGS)
+    for name, value in body.items():
+        setattr(sandbox, name, value)
+    return _settings(sandbox, body)
 
-    def change_plan(self, path: dict[str, str], body: Any) -> Any:
-        if set(body) != {"forbidden"} or not isinstance(body["forbidden"], bool):
-            raise ValueError('of a plan only {"forbidden": true or false} can be changed')
-        plan = self.service.plan(path["plan"])
-        plan.forbidden = body["forbidden"]
-        return self._described(plan)
 
-    def remove_plan(self, path: dict[str, str], body: Any) -> Any:
-        self.service.remove_plan(path["plan"])
-        return self.plans(path, None)
+def _plans(sandbox: Sandbox, _: Any) -> list[dict[str, Any]]:
+    return [_described(plan) for plan in sandbox.plans.values()]
 
-    def items(self, path: dict[str, str], body: Any) -> Any:
-        return self.service.plan(path["plan"]).items()
 
-    def change_item(self, path: dict[str, str], body: Any) -> Any:
-        return self.service.plan(path["plan"]).change(path["operation"], body)
+def _put_plan(sandbox: Sandbox, body: Any, plan_id: str) -> dict[str, Any]:
+    check("a plan", body, {"items": whole(0, 10**6), "name": OPTIONAL_TEXT})
+    if "items" not in body:
+        raise ValueError('a plan needs its number of items, such as {"items": 900}')
+    return _described(sandbox.put_plan(plan_id, body["items"], name=body.get("name")))
 
-    def requests(self, path: dict[str, str], body: Any) -> Any:
-        log = [dataclasses.asdict(request) for request in self.service.requests]
-        return {**dataclasses.asdict(self.service.traffic()), "log": log}
 
-    def reset_requests(self, path: dict[str, str], body: Any) -> Any:
-        self.service.reset_requests()
-        return self.requests(path, None)
+def _change_plan(sandbox: Sandbox, body: Any, plan_id: str) -> dict[str, Any]:
+    check("what can be changed of a plan", body, {"forbidden": FLAG})
+    plan = sandbox.plan(plan_id)
+    plan.forbidden = body.get("forbidden", plan.forbidden)
+    return _described(plan)
 
-    def script(self, path: dict[str, str], body: Any) -> Any:
-        lines = body or []
-        self.service.script(*lines)
-        return lines
 
-    def _described(self, plan: Plan) -> dict[str, Any]:
-        traffic = dataclasses.asdict(self.service.traffic(plan.id))
-        return {"id": plan.id, "name": plan.name, "items": len(plan), "forbidden": plan.forbidden, **traffic}
+def _remove_plan(sandbox: Sandbox, body: Any, plan_id: str) -> list[dict[str, Any]]:
+    sandbox.remove_plan(plan_id)
+    return _plans(sandbox, body)
+
+
+def _change_item(sandbox: Sandbox, body: Any, plan_id: str, operation: str) -> Any:
+    return sandbox.plan(plan_id).change(operation, body)
+
+
+def _script(sandbox: Sandbox, body: Any) -> Any:
+    if type(body) is not list:
+        raise ValueError(f"a script is a JSON array of lines, not {shown(body)}")
+    sandbox.script(*body)
+    return body
+
+
+def _requests(sandbox: Sandbox, _: Any) -> dict[str, Any]:
+    requests = sandbox.requests
+    return asdict(Traffic.of(requests)) | {"log": [asdict(request) for request in requests]}
+
+
+def _reset_requests(sandbox: Sandbox, body: Any) -> dict[str, Any]:
+    sandbox.reset_requests()
+    return _requests(sandbox, body)
+
+
+def _described(plan: Plan) -> dict[str, Any]:
+    return {"id": plan.id, "name": plan.name, "items": len(plan), "forbidden": plan.forbidden}
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/plans", "list the plans", _plans),
+    Endpoint("PUT", "/plans/{plan}", "make a plan, or make it anew", _put_plan, {"items": 900, "name": "My plan"}),
+    Endpoint("PATCH", "/plans/{plan}", "forbid a plan (403), or allow it again", _change_plan, {"forbidden": False}),
+    Endpoint("DELETE", "/plans/{plan}", "remove a plan (404)", _remove_plan),
+    Endpoint(
+        "POST",
+        "/plans/{plan}/{edit}",
+        "`edit`, `insert`, `delete` or `move` one item, as a user does",
+        _change_item,
+        {"item": 0, "fields": {"name": "New name"}},
+    ),
+    Endpoint(
+        "PUT",
+        "/faults",
+        "let requests go wrong from now on, instead of what was scripted before",
+        _script,
+        [{"at": 2, "fault": {"status": 503, "retry_after": 5}}],
+    ),
+    Endpoint("DELETE", "/faults", "let nothing go wrong any more", lambda sandbox, _: _script(sandbox, [])),
+    Endpoint("GET", "/requests", "count the requests to the API, and list the newest 100,000", _requests),
+    Endpoint("DELETE", "/requests", "count anew", _reset_requests),
+    Endpoint("GET", "/settings", "show the settings", _settings),
+    Endpoint("PATCH", "/settings", "change `key`, `latency`, `max_take` or `gzip`", _change_settings, {"latency": 0.1}),
+)

@@ -40,20 +40,7 @@ _WORD_OF_BYTE = [_WORDS[byte % len(_WORDS)] for byte in range(256)]
 _FIRST = "Ana Björn Chloé Dmitri Elif Fatima Grace Hiroshi Imani José Katarzyna Liam Mei Noor Olga Priya".split()
 _LAST = "Anders Brontë Costa Dvořák Eriksson Fernández Güneş Haddad Ito Jensen Kowalski Lindqvist O'Neil Smith".split()
 _TEAMS = ("Finance", "Operations", "People & Culture", "IT", "Quality", "Förderung", "Board", "Marketing")
-_TAGS = (
-    "2026",
-    "priority",
-    "board",
-    "grant-funded",
-    "équité",
-    "safety",
-    "ESG",
-    "pilot",
-    "on hold",
-    "戦略",
-    "risk",
-    "IT",
-)
+_TAGS = "2026,priority,board,grant-funded,équité,safety,ESG,pilot,on hold,戦略,risk,IT".split(",")
 _COLORS = ("#d64545", "#e9b949", "#3f9142", "#2680c2")
 
 _EPOCH = datetime(2023, 1, 1, tzinfo=UTC)
@@ -82,9 +69,8 @@ def _guid(rng: random.Random) -> str:
 def plan_name(plan_id: str, seed: int) -> str:
     """The name that a generated plan carries in every item."""
     rng = random.Random(f"{seed}:{plan_id}:name")
-    return (
-        f"{rng.choice(('Strategic Plan', 'Operating Plan', 'Plan stratégique', 'Zielplan'))} {rng.randint(2024, 2029)}"
-    )
+    kind = rng.choice(("Strategic Plan", "Operating Plan", "Plan stratégique", "Zielplan"))
+    return f"{kind} {rng.randint(2024, 2029)}"
 
 
 def generate_items(plan_id: str, name: str, seed: int) -> Iterator[tuple[int, Item]]:

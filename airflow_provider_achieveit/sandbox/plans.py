@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import random
 import threading
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_achieveit.sandbox.checks import FLAG, INDEX, ITEM, OBJECT, Kind, check, shown
 from airflow_provider_achieveit.sandbox.generate import GENERATED_BEFORE, generate_items, plan_name
 from airflow_provider_achieveit.sandbox.state import POSITION, Row, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from airflow_provider_achieveit.sandbox.generate import Item
 
 _TICKS_PER_SECOND = 10**7
-
-#: What can be done to a plan, and the arguments that each operation takes: positional ones first, in their order.
-OPERATIONS: dict[str, tuple[str, ...]] = {
-    "edit": ("item", "touch", "fields"),
-    "patch": ("item", "remove", "fields"),
-    "replace": ("item", "raw"),
-    "insert": ("at", "touch", "fields"),
-    "delete": ("item",),
-    "move": ("item", "to"),
-}
-
-
-def check_arguments(operation: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse what an operation does not take.
-
-    Raises:
-        ValueError: The operation or an argument is not known.
-    """
-    if operation not in OPERATIONS:
-        raise ValueError(f"unknown operation {operation}; known: {', '.join(OPERATIONS)}")
-    if unknown := set(arguments) - set(OPERATIONS[operation]):
-        raise ValueError(f"{operation} takes {', '.join(OPERATIONS[operation])}, not {', '.join(sorted(unknown))}")
 
 
 class Clock:
@@ -71,12 +48,18 @@ class Plan:
         clock: Where edits take `lastUpdated` from.
     """
 
+    #: What `change` can do, and the arguments that each operation takes: positional ones first, in their order.
+    operations: ClassVar[Mapping[str, Mapping[str, Kind]]] = {
+        "edit": {"item": ITEM, "touch": FLAG, "fields": OBJECT},
+        "insert": {"at": INDEX, "touch": FLAG, "fields": OBJECT},
+        "delete": {"item": ITEM},
+        "move": {"item": ITEM, "to": INDEX},
+    }
+
     def __init__(self, plan_id: str, items: int, *, name: str | None = None, seed: int = 0, clock: Clock | None = None):
         self.id = plan_id
         self.name = name or plan_name(plan_id, seed)
         self.forbidden = False
-        #: Every state since `keep_history()`, the one at that moment first.
-        self.history: list[State] | None = None
         self._size = items
         self._state: State | None = None
         self._clock = clock or Clock()
@@ -100,12 +83,6 @@ class Plan:
         """All current items in the order of the plan, as fresh dicts."""
         return self.state().items()
 
-    def keep_history(self) -> list[State]:
-        """Start to record each state in `history`, which is also returned."""
-        with self._lock:
-            self.history = [self.state()]
-            return self.history
-
     def edit(self, item: int | str | None = None, /, *, touch: bool = True, **fields: Any) -> Item:
         """Change fields of an item, by default its name, as a user does.
 
@@ -116,37 +93,21 @@ class Plan:
 
         Returns:
             The item as it is now.
+
+        Raises:
+            LookupError: There is no such item.
         """
         with self._lock:
-            index, values = self._find(item)
+            index, row = self._find(item)
+            values = row.values()
             self._edits += 1
             if not fields:
                 fields = {"name": f"{str(values.get('name')).split(' (edit ')[0]} (edit {self._edits})"}
             if "name" in fields:
-                fields = {"indentedName": f"{'  ' * self.state().rows[index].depth}{fields['name']}"} | fields
+                fields = {"indentedName": f"{'  ' * row.depth}{fields['name']}"} | fields
             if touch:
                 fields = {"lastUpdated": self._clock.tick()} | fields
-            return self._put(index, values | fields)
-
-    def patch(self, item: int | str | None = None, /, *, remove: Iterable[str] = (), **fields: Any) -> Item:
-        """Give an item fields and values that the API never should: any name, any JSON value. `lastUpdated` stays.
-
-        An item whose `rowNumber` or `sequenceId` was patched or removed keeps what it has, wherever it moves.
-        """
-        with self._lock:
-            index, values = self._find(item)
-            gone = set(remove)
-            if gone.union(fields).intersection(POSITION):
-                values = self.state().item(index)
-            return self._put(index, {field: value for field, value in (values | fields).items() if field not in gone})
-
-    def replace(self, item: int | str | None, raw: bytes, /) -> None:
-        """Let an item be these very bytes, JSON or not."""
-        with self._lock:
-            index, _ = self._find(item)
-            state = self.state()
-            row = state.rows[index]._replace(head=b"", tail=raw + b",")
-            self._become((*state.rows[:index], row, *state.rows[index + 1 :]))
+            return self._put(index, row.changed(values | fields))
 
     def insert(self, at: int | None = None, /, *, touch: bool = True, **fields: Any) -> Item:
         """Add an item.
@@ -165,7 +126,7 @@ class Plan:
             if touch:
                 values["created"] = values["lastUpdated"] = self._clock.tick()
             index = self._random.randint(0, len(rows)) if at is None else range(len(rows) + 1)[at]
-            self._become((*rows[:index], Row.of(values | fields, depth), *rows[index:]))
+            self._become(State((*rows[:index], Row.of(values | fields, depth), *rows[index:])))
             return self.state().item(index)
 
     def delete(self, item: int | str | None = None, /) -> Item:
@@ -173,7 +134,7 @@ class Plan:
         with self._lock:
             index, _ = self._find(item)
             gone, rows = self.state().item(index), self.state().rows
-            self._become(rows[:index] + rows[index + 1 :])
+            self._become(State(rows[:index] + rows[index + 1 :]))
             return gone
 
     def move(self, item: int | str | None = None, to: int | None = None, /) -> Item:
@@ -183,31 +144,41 @@ class Plan:
             rows = list(self.state().rows)
             target = self._random.randrange(len(rows)) if to is None else range(len(rows))[to]
             rows.insert(target, rows.pop(index))
-            self._become(tuple(rows))
+            self._become(State(tuple(rows)))
             return self.state().item(target)
 
-    def change(self, operation: str, arguments: Mapping[str, Any]) -> Item | None:
-        """Do what a method of this class does, asked for in JSON.
+    @classmethod
+    def check(cls, operation: str, arguments: Any) -> None:
+        """Refuse what `change` does not take.
+
+        Raises:
+            ValueError: The operation or an argument is not known.
+        """
+        if operation not in cls.operations:
+            raise ValueError(f"unknown operation {shown(operation)}; known: {', '.join(cls.operations)}")
+        check(operation, arguments, cls.operations[operation])
+        if fixed := {*POSITION, "id", "planId", "touch"}.intersection(arguments.get("fields", {})):
+            raise ValueError(f"{operation} cannot set {', '.join(sorted(fixed))}; `move` changes where an item stands")
+
+    def change(self, operation: str, arguments: Mapping[str, Any]) -> Item:
+        """Call a method of this class, asked for in JSON.
 
         Args:
-            operation: `edit`, `patch`, `replace`, `insert`, `delete` or `move`.
-            arguments: Some of those in `OPERATIONS`; `fields` is an object, `raw` is base64.
+            operation: One of `operations`.
+            arguments: Some of those that `operations` lists for it.
 
         Raises:
             ValueError: The operation or an argument is not known.
             LookupError: There is no such item.
         """
-        check_arguments(operation, arguments)
+        self.check(operation, arguments)
         given = dict(arguments)
         fields = given.pop("fields", {})
-        if operation == "replace":
-            self.replace(given.get("item"), base64.b64decode(given["raw"]))
-            return None
-        positional = [given.pop(name, None) for name in OPERATIONS[operation] if name in ("item", "at", "to")]
+        positional = [given.pop(name, None) for name in self.operations[operation] if name in ("item", "at", "to")]
         changed: Item = getattr(self, operation)(*positional, **given, **fields)
         return changed
 
-    def _find(self, item: int | str | None) -> tuple[int, Item]:
+    def _find(self, item: int | str | None) -> tuple[int, Row]:
         rows = self.state().rows
         if item is None:
             if not rows:
@@ -218,20 +189,14 @@ class Plan:
         else:
             index = next((index for index, row in enumerate(rows) if row.key == item), -1)
             if index < 0:
-                raise LookupError(f"plan {self.id} has no item {item}")
-        row = rows[index]
-        return index, json.loads(row.head + row.tail[:-1])
+                raise LookupError(f"plan {self.id} has no item {shown(item)}")
+        return index, rows[index]
 
-    def _put(self, index: int, values: Item) -> Item:
+    def _put(self, index: int, row: Row) -> Item:
         state = self.state()
-        old = state.rows[index]
-        row = Row.of(values, old.depth, old.key)
-        # Rendering where rows stand costs more than all else here, and most edits move nothing.
-        positions = state.positions() if bool(row.head) == bool(old.head) else None
-        self._become((*state.rows[:index], row, *state.rows[index + 1 :]), positions)
+        # Rendering where rows stand costs more than all else here, and this moves nothing.
+        self._become(State((*state.rows[:index], row, *state.rows[index + 1 :]), state.positions()))
         return self.state().item(index)
 
-    def _become(self, rows: tuple[Row, ...], positions: list[bytes] | None = None) -> None:
-        self._state = State(rows, positions)
-        if self.history is not None:
-            self.history.append(self._state)
+    def _become(self, state: State) -> None:
+        self._state = state

@@ -1,30 +1,48 @@
-"""The sandbox as a running server: an HTTP server in a thread of this process."""
+"""The sandbox: plans, a script of faults and a log of requests, served from a thread of this process."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
+import json
+import re
+import shlex
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Mount
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
-from airflow_provider_achieveit.sandbox import DEMO_KEY
-from airflow_provider_achieveit.sandbox.app import Api
-from airflow_provider_achieveit.sandbox.control import control_routes
-from airflow_provider_achieveit.sandbox.service import Service
+from airflow_provider_achieveit.sandbox import api
+from airflow_provider_achieveit.sandbox.checks import Kind, shown
+from airflow_provider_achieveit.sandbox.faults import (
+    FAULTS,
+    Answer,
+    Fault,
+    Rule,
+    edit_arguments,
+    faulty_answer,
+    problem,
+)
+from airflow_provider_achieveit.sandbox.log import Request, RequestLog
+from airflow_provider_achieveit.sandbox.plans import Clock, Plan
+from airflow_provider_achieveit.sandbox.web_server import Handler, HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from os import PathLike
+    from email.message import Message
     from types import TracebackType
 
+#: The API key that the sandbox accepts unless it is told another.
+DEMO_KEY = "sandbox-key"
 
-class Sandbox(Service):
-    """A local AchieveIt API, served from a thread while the context is open.
+#: The plans of the command line, with their sizes: a small one, an empty one, and one of more than two pages.
+DEMO_PLANS = {
+    "3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01": 40,
+    "8b7d2e94-0c1f-4a63-b5e8-47a9c3d81f02": 0,
+    "c5e19a70-6f38-4d2b-8a14-9e0b7d52c603": 3200,
+}
+
+
+class Sandbox:
+    """A local AchieveIt API, served on loopback while the context is open.
+
+    Settings are plain attributes; change them whenever you like.
 
     Example:
         with Sandbox({"p1": 900}) as sandbox:
@@ -34,95 +52,66 @@ class Sandbox(Service):
     Args:
         plans: Plan ids and how many items to generate for each.
         key: The API key that is accepted.
-        host: Where to listen; the sandbox is a toy without any protection, so leave it on loopback.
         port: Where to listen; 0 takes a free port.
         seed: Another seed gives other plans.
         latency: Seconds before each answer.
-        max_take: The largest page that is served.
+        max_take: The largest page that is served; more is cut down to it, as the API does.
         gzip: Whether to compress for clients that accept it. Off by default: most tests need not pay for it.
-        ssl_certfile: Serve HTTPS with this certificate.
-        ssl_keyfile: The certificate's key.
     """
+
+    #: What a line of a script can hold beside edits.
+    faults: ClassVar[Mapping[str, Kind]] = FAULTS
+    plan_type: ClassVar[type[Plan]] = Plan
 
     def __init__(
         self,
         plans: Mapping[str, int] | None = None,
         *,
         key: str = DEMO_KEY,
-        host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 0,
         latency: float = 0.0,
         max_take: int = 1500,
         gzip: bool = False,
-        ssl_certfile: str | PathLike[str] | None = None,
-        ssl_keyfile: str | PathLike[str] | None = None,
     ) -> None:
-        super().__init__(key=key, seed=seed, latency=latency, max_take=max_take, gzip=gzip)
+        self.key, self.port, self.seed = key, port, seed
+        self.latency, self.max_take, self.gzip = latency, max_take, gzip
+        self.plans: dict[str, Plan] = {}
+        self._lock = threading.Lock()
+        self._clock = Clock()
+        self._rules: list[Rule] = []
+        self._log = RequestLog()
+        self._server: HttpServer | None = None
         for plan_id, items in (plans or {}).items():
             self.put_plan(plan_id, items)
-        self.host = host
-        self.port = port
-        self._ssl = {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile}
-        self._running: tuple[uvicorn.Server, asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     @property
     def url(self) -> str:
         """The base URL, without a slash at its end."""
-        scheme = "https" if self._ssl["ssl_certfile"] else "http"
-        return f"{scheme}://[{self.host}]:{self.port}" if ":" in self.host else f"{scheme}://{self.host}:{self.port}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def connection_line(self) -> str:
+        """A line for a shell that gives Airflow its default connection to this sandbox."""
+        connection = json.dumps({"conn_type": "achieveit", "host": self.url, "password": self.key})
+        return f"export AIRFLOW_CONN_ACHIEVEIT_DEFAULT={shlex.quote(connection)}"
 
     def start(self) -> None:
         """Listen. Requests are taken from the moment this returns.
 
         Raises:
-            OSError: The address is in use or is not this machine's, or a certificate can't be read.
+            OSError: The port is in use.
         """
-        routes = [Mount("/_sandbox", routes=control_routes(self)), Mount("/", app=Api(self))]
-        config = uvicorn.Config(
-            Starlette(routes=routes),
-            http=_tracking(self.transports),
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=1,
-            **self._ssl,  # type: ignore[arg-type]
-        )
-        config.load()
-        listener = _listen(self.host, self.port)
-        self.port = listener.getsockname()[1]
-        server, loop = uvicorn.Server(config), asyncio.new_event_loop()
-
-        def serve() -> None:
-            with listener:
-                loop.run_until_complete(server.serve(sockets=[listener]))
-                loop.close()
-
-        thread = threading.Thread(target=serve, name=f"sandbox-{self.port}", daemon=True)
-        thread.start()
-        self._running = server, loop, thread
+        self._server = server = self._make_server()
+        self.port = server.server_address[1]
+        # How often it looks whether to stop, in seconds.
+        threading.Thread(target=server.serve_forever, args=(0.02,), name=f"sandbox-{self.port}", daemon=True).start()
 
     def stop(self) -> None:
         """Break off every connection and give the port back."""
-        if self._running is None:
-            return
-        server, loop, thread = self._running
-        self._running = None
-
-        def end() -> None:
-            server.should_exit = True
-            # Requests that hang see that their client is gone and end, so nothing has to be waited for.
-            for transport in list(self.transports.values()):
-                transport.abort()
-
-        loop.call_soon_threadsafe(end)
-        thread.join()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
 
     def __enter__(self) -> Sandbox:
         self.start()
@@ -133,32 +122,86 @@ class Sandbox(Service):
     ) -> None:
         self.stop()
 
+    def put_plan(self, plan_id: str, items: int, *, name: str | None = None) -> Plan:
+        """Create a plan of generated items, or start one anew. The items are made when they are first needed.
 
-def _listen(host: str, port: int) -> socket.socket:
-    # Not socket.create_server(): it leaves the protocol at 0, and asyncio then doesn't switch off Nagle's algorithm,
-    # which costs 40 ms at every response.
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        Raises:
+            ValueError: The id is not one, or a plan can't have so many items.
+        """
+        if not re.fullmatch("[A-Za-z0-9-]{1,64}", plan_id):
+            raise ValueError(f"a plan id has 1 to 64 letters, digits and hyphens, unlike {shown(plan_id)}")
+        if not isinstance(items, int) or items < 0:
+            raise ValueError(f"a plan has 0, 1, 2 ... items, not {shown(items)}")
+        plan = self.plan_type(plan_id, items, name=name, seed=self.seed, clock=self._clock)
+        with self._lock:
+            self.plans = {**self.plans, plan_id: plan}
+        return plan
 
+    def remove_plan(self, plan_id: str) -> None:
+        """Forget a plan; requests for it are answered with 404 from now on."""
+        with self._lock:
+            self.plan(plan_id)
+            self.plans = {other: plan for other, plan in self.plans.items() if other != plan_id}
 
-def _tracking(transports: dict[tuple[str, int], asyncio.Transport]) -> type[asyncio.Protocol]:
-    """A web server's HTTP protocol that notes each client's transport: ASGI has no word for a broken connection."""
+    def plan(self, plan_id: str) -> Plan:
+        """A plan of the sandbox.
 
-    class Tracking(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        def connection_made(self, transport: Any) -> None:
-            self.client_address = transport.get_extra_info("peername")[:2]
-            transports[self.client_address] = transport
-            super().connection_made(transport)
+        Raises:
+            LookupError: There is none with this id.
+        """
+        try:
+            return self.plans[plan_id]
+        except KeyError:
+            raise LookupError(f"the sandbox has no plan {shown(plan_id)}") from None
 
-        def connection_lost(self, error: Exception | None) -> None:
-            transports.pop(self.client_address, None)
-            super().connection_lost(error)
+    def script(self, *lines: Mapping[str, Any]) -> None:
+        """Let requests go wrong from the next one on as these lines say, and no longer as earlier lines said.
 
-    return Tracking
+        A line is `{"at": 2, "plan": "p1", "fault": {...}}`: at the second request for that plan from now on. Without
+        `at` it is meant for every request, without `plan` for whatever is asked for. Where two lines are about one
+        request, what the later one says counts. No lines: nothing goes wrong.
+
+        Raises:
+            ValueError: Something in a line is not known.
+        """
+        edit = Kind("true or a JSON object", lambda value: value is True or isinstance(value, dict))
+        operations = self.plan_type.operations
+        rules = [Rule.parse(line, {**self.faults, **dict.fromkeys(operations, edit)}) for line in lines]
+        for rule in rules:
+            for operation in operations.keys() & rule.fault.keys():
+                self.plan_type.check(operation, edit_arguments(rule.fault, operation)[1])
+        with self._lock:
+            self._rules = rules
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests since the last reset (at most the newest 100,000), except those of the control endpoints."""
+        return self._log.requests()
+
+    def reset_requests(self) -> None:
+        """Empty the log and start to count anew."""
+        self._log.clear()
+
+    def arrive(self, method: str, path: str, query: str, headers: Message) -> tuple[Request, Fault]:
+        """Note that a request to the API has come in, and return what is to go wrong with it."""
+        with self._lock:
+            request = self._log.arrive(method, path, query, api.plan_of(path), headers, self.key)
+            faults = [rule.fault for rule in self._rules if rule.strikes(request.plan)]
+        return request, {name: value for fault in faults for name, value in fault.items()}
+
+    def answer(self, request: Request, fault: Fault) -> Answer:
+        """Answer a request, in which this is to go wrong."""
+        try:
+            self.before_answer(request, fault)
+        except LookupError as error:
+            return problem(400, f"A scripted edit cannot be done: {error}")
+        return faulty_answer(fault) or api.answer(self, request)
+
+    def before_answer(self, request: Request, fault: Fault) -> None:
+        """Edit plans as the fault says."""
+        for operation in self.plan_type.operations.keys() & fault.keys():
+            plan_id, arguments = edit_arguments(fault, operation)
+            self.plan(plan_id or request.plan or "").change(operation, arguments)
+
+    def _make_server(self) -> HttpServer:
+        return HttpServer(self, ("127.0.0.1", self.port), Handler)

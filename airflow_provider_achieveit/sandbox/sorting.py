@@ -43,7 +43,7 @@ def moment(value: Any) -> Rank:
     return (4, parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC), value)
 
 
-def _by(field: str, ranked: Callable[[Any], Rank] = rank) -> Callable[[dict[str, Any]], Rank]:
+def _by(field: str, ranked: Callable[[Any], Rank]) -> Callable[[dict[str, Any]], Rank]:
     return lambda item: ranked(item.get(field))
 
 
@@ -61,28 +61,17 @@ def _progress_user(item: dict[str, Any]) -> Rank:
     return rank(_USERS[zlib.crc32(comment_id.encode("utf-8", "replace")) % len(_USERS)])
 
 
+_AS_THEY_ARE = (
+    "name level status assignedToFullName updates alignsTo assignedByFullName dependentOn description indentedName "
+    "updateFrequencyDescription planName"
+)
+
+#: Most keys are fields of items. Where items are equal, they stay in the order of the plan.
 SORT_KEYS: dict[str, Callable[[dict[str, Any]], Rank]] = {
-    "name": _by("name"),
-    # The order of the plan itself: nothing to sort by.
     "sequenceId": lambda _: (),
-    "level": _by("level"),
-    "status": _by("status"),
-    "start": _by("start", moment),
-    "due": _by("due", moment),
-    "currentValue": _by("currentValue", number),
-    "lastUpdated": _by("lastUpdated", moment),
-    "assignedToFullName": _by("assignedToFullName"),
-    "updates": _by("updates"),
-    "alignsTo": _by("alignsTo"),
-    "assignedByFullName": _by("assignedByFullName"),
     "assignedToEmailAddress": _email,
-    "baseline": _by("baseline", number),
-    "target": _by("target", number),
-    "created": _by("created", moment),
-    "dependentOn": _by("dependentOn"),
-    "description": _by("description"),
-    "indentedName": _by("indentedName"),
     "lastProgressUpdateUser": _progress_user,
-    "updateFrequencyDescription": _by("updateFrequencyDescription"),
-    "planName": _by("planName"),
+    **{field: _by(field, rank) for field in _AS_THEY_ARE.split()},
+    **{field: _by(field, moment) for field in ("start", "due", "created", "lastUpdated")},
+    **{field: _by(field, number) for field in ("currentValue", "baseline", "target")},
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_achieveit.sandbox.sorting import SORT_KEYS, moment
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
 
 #: The fields that follow from where an item stands in its plan.
 POSITION = frozenset({"rowNumber", "sequenceId"})
-
-_BEGIN = ["id", "sourceId", "planId"]
-_GZIP_PAGES = 256
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _escaped = json.JSONEncoder(separators=(",", ":")).encode
@@ -33,38 +28,36 @@ def render(value: Any) -> bytes:
 
 
 class Row(NamedTuple):
-    """One item, rendered. Where it stands in the plan is not in here: a move then touches no other row.
+    """One item, rendered without its position, so that a move touches no other row.
 
-    `head` ends before `rowNumber`; `tail` starts after `sequenceId` and ends with the comma that follows the item. A
-    row with a position of its own, or whose very bytes were given, has no head.
+    The position belongs between `head`, which holds `id` and `sourceId`, and `tail`, which starts with `planId`.
     """
 
-    key: str
+    key: Any
     depth: int
     updated: Any
     head: bytes
     tail: bytes
 
     @classmethod
-    def of(cls, item: Item, depth: int, key: str = "") -> Row:
-        """Render an item.
+    def of(cls, item: Item, depth: int) -> Row:
+        """Render an item that has no position, at a depth in the plan's tree."""
+        # The first match is the field: inside of a string the quotes would be escaped.
+        head, _, tail = render(item).partition(b',"planId":')
+        return cls(item["id"], depth, item.get("lastUpdated"), head + b",", b'"planId":' + tail)
 
-        Args:
-            item: The item, without its position.
-            depth: How deep it would like to stand in the tree.
-            key: By which name it is found if it has no id of its own.
-        """
-        item_id = item.get("id")
-        key = item_id if isinstance(item_id, str) else key
-        text, cut = render(item), 0
-        if POSITION.isdisjoint(item):
-            if [*islice(item, 3)] == _BEGIN:
-                # Where the rest begins can't be mistaken: inside of a string the quotes would be escaped.
-                cut = text.index(b',"planId":') + 1
-            else:  # a test took one of these three away; the position still follows the ids
-                ids = {field: item[field] for field in _BEGIN[:2] if field in item}
-                text, cut = render(ids | item), len(render(ids)) if ids else 1
-        return cls(key, depth, item.get("lastUpdated"), text[:cut], text[cut:] + b",")
+    def at(self, position: bytes) -> bytes:
+        """The item's JSON at a position (see `State.positions`)."""
+        return self.head + position + self.tail
+
+    def values(self) -> Item:
+        """The item without its position, as a fresh dict."""
+        values: Item = json.loads(self.head + self.tail)
+        return values
+
+    def changed(self, values: Item) -> Row:
+        """The same row with other values."""
+        return Row.of(values, self.depth)
 
 
 class State:
@@ -74,7 +67,6 @@ class State:
         self.rows = rows
         self._positions = positions
         self._orders: dict[tuple[str, bool], Sequence[int]] = {}
-        self._gzipped: dict[tuple[str, bool, int, int], bytes] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,46 +77,26 @@ class State:
 
     def item(self, index: int) -> Item:
         """One item, as a fresh dict."""
-        row = self.rows[index]
-        item: Item = json.loads(row.head + self.positions()[index] + row.tail[:-1])
+        item: Item = json.loads(self.rows[index].at(self.positions()[index]))
         return item
 
     def page(self, sort_key: str, descending: bool, skip: int, take: int) -> bytes:
         """The body of a response."""
         rows, positions = self.rows, self.positions()
-        parts = [b'{"items":[']
-        for index in self._order(sort_key, descending)[skip : skip + take]:
-            row = rows[index]
-            parts += (row.head, positions[index], row.tail)
-        if len(parts) > 1:
-            parts[-1] = parts[-1][:-1]
-        parts.append(b'],"totalCount":%d}' % len(rows))
-        return b"".join(parts)
-
-    def gzipped_page(self, sort_key: str, descending: bool, skip: int, take: int) -> bytes:
-        """The body of a response, compressed; kept, because compressing costs much more than anything else here."""
-        page = (sort_key, descending, skip, take)
-        body = self._gzipped.get(page)
-        if body is None:
-            body = gzip.compress(self.page(*page), compresslevel=1, mtime=0)
-            if len(self._gzipped) < _GZIP_PAGES:
-                self._gzipped[page] = body
-        return body
+        order = self._order(sort_key, descending)[skip : skip + take]
+        items = b",".join([rows[index].at(positions[index]) for index in order])
+        return b'{"items":[%b],"totalCount":%d}' % (items, len(rows))
 
     def positions(self) -> list[bytes]:
         """`rowNumber` and `sequenceId` of each row, rendered: an outline number made from the order and the depths."""
         if self._positions is None:
             counters: list[int] = []
             positions = []
-            for number, row in enumerate(self.rows, 1):
+            for row_number, row in enumerate(self.rows, 1):
                 depth = min(row.depth, len(counters))
-                if depth == len(counters):
-                    counters.append(1)
-                else:
-                    del counters[depth + 1 :]
-                    counters[depth] += 1
+                counters[depth:] = [counters[depth] + 1 if depth < len(counters) else 1]
                 outline = ".".join(map(str, counters)).encode()
-                positions.append(b'"rowNumber":%d,"sequenceId":"%b",' % (number, outline) if row.head else b"")
+                positions.append(b'"rowNumber":%d,"sequenceId":"%b",' % (row_number, outline))
             self._positions = positions
         return self._positions
 
@@ -134,7 +106,7 @@ class State:
             return everything[::-1] if descending else everything
         order = self._orders.get((sort_key, descending))
         if order is None:
-            if sort_key == "lastUpdated":  # asked for at every look at a plan's version: parse no items for it
+            if sort_key == "lastUpdated":  # asked for whenever a plan's version is: parse no items for it
                 ranks = [moment(row.updated) for row in self.rows]
             else:
                 ranks = [SORT_KEYS[sort_key](item) for item in self.items()]

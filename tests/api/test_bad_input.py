@@ -10,7 +10,7 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
 from airflow_provider_achieveit.api.validate import check_plan_id, shown
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -29,9 +29,9 @@ from airflow_provider_achieveit.lake.manifest import latest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.lake.support import ContendedStore
 from tests.support.errors import ERRORS
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

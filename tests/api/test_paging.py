@@ -16,9 +16,9 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveI
 from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.validate import SORT_DIRECTIONS, SORT_KEYS
-from airflow_provider_achieveit.sandbox import Sandbox
 from airflow_provider_achieveit.sandbox import sorting as server_sorting
 from tests.api.raw_server import RawServer, answering, response
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

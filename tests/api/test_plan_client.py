@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.support.faulty_sandbox import Sandbox
 
     Connect = Callable[..., AchieveItClient]
 

@@ -12,7 +12,7 @@ from airflow_provider_achieveit.api.errors import AchieveItDataError, AchieveItM
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -18,8 +18,8 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItServerError,
 )
 from airflow_provider_achieveit.api.plan import Window
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer, answering, response
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -16,8 +16,8 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItTimeoutError,
     AchieveItUnreachableError,
 )
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -8,10 +8,10 @@ import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItServerError, AchieveItTlsError
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.conftest import Certificates
 from tests.api.raw_server import RawServer, answering, response
 from tests.conftest import API_KEY
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

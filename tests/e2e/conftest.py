@@ -56,10 +56,12 @@ class Stage:
 
     def let_polls_pass(self, count: int) -> None:
         """Wait until the watcher has looked so many times more."""
-        before = self.sandbox.traffic(PLAN).requests
-        self.airflow.wait_until(
-            lambda: self.sandbox.traffic(PLAN).requests >= before + count, f"{count} more looks at the plan"
-        )
+
+        def looks() -> int:
+            return sum(request.plan == PLAN for request in self.sandbox.requests)
+
+        before = looks()
+        self.airflow.wait_until(lambda: looks() >= before + count, f"{count} more looks at the plan")
 
     def change_event(self) -> dict[str, Any]:
         """Return the payload of the watched asset's last event."""

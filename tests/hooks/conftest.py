@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 Connection = Callable[..., AchieveItHook]
 

@@ -11,7 +11,7 @@ from airflow_provider_achieveit.api.errors import AchieveItAuthError, AchieveItC
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 HookOf = Callable[[str], AchieveItHook]
 Hook = Callable[..., AchieveItHook]

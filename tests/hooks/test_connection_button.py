@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 Hook = Callable[..., AchieveItHook]
 

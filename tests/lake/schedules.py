@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.read.decode import decode_page
-from airflow_provider_achieveit.sandbox.plans import Plan
 from airflow_provider_achieveit.sandbox.state import State, render
+from tests.support.faulty_sandbox import Plan
 
 #: Where an item stands changes with every insertion above it, without an edit.
 POSITION = ["row_number", "sequence_id"]

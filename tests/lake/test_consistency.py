@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.sandbox import Sandbox
-    from airflow_provider_achieveit.sandbox.plans import Plan
     from tests.lake.support import Connect
+    from tests.support.faulty_sandbox import Plan, Sandbox
 
 
 def asked(sandbox: Sandbox) -> list[str]:

@@ -22,8 +22,8 @@ from tests.lake.schedules import Edit, follow, held
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.sandbox import Sandbox
     from tests.lake.support import Connect
+    from tests.support.faulty_sandbox import Sandbox
 
 SCHEDULES = int(os.environ.get("ACHIEVEIT_SCHEDULES", "2000"))
 

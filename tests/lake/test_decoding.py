@@ -12,8 +12,8 @@ from airflow_provider_achieveit.api.errors import AchieveItDataError
 from airflow_provider_achieveit.lake.read import decode
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, PLAN_ITEMS
-from airflow_provider_achieveit.sandbox.plans import Plan
 from tests.lake.items import Pairs, Raw, item, meaning, page, parse, restored
+from tests.support.faulty_sandbox import Plan
 
 STRINGS = """
     id source_id sequence_id plan_id plan_name source_plan_id source_plan_name aligns_to aligns_to_id dependent_on

@@ -20,8 +20,7 @@ from tests.lake.stores import LocalStores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_achieveit.sandbox import Sandbox
-    from airflow_provider_achieveit.sandbox.plans import Plan
+    from tests.support.faulty_sandbox import Plan, Sandbox
 
 DATA = "plan_items/plan=p/snapshot=now/plan_items.parquet"
 MANIFEST = "_manifests/plan=p/snapshot=now.json"

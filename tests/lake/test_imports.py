@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from airflow_provider_achieveit.sandbox.server import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 PROGRAM = """
 import sys

@@ -12,9 +12,8 @@ from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_provider_achieveit.sandbox import Sandbox
-    from airflow_provider_achieveit.sandbox.plans import Plan
     from tests.lake.support import Connect
+    from tests.support.faulty_sandbox import Plan, Sandbox
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-    from airflow_provider_achieveit.sandbox import Sandbox
+    from tests.support.faulty_sandbox import Sandbox
 
 Export = "Callable[..., AchieveItExportOperator]"
 

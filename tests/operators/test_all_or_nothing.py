@@ -24,8 +24,8 @@ from tests.lake.stores import GcsStores, LocalStores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_achieveit.sandbox import Sandbox
     from tests.lake.stores import RemoteStores, Stores
+    from tests.support.faulty_sandbox import Sandbox
 
 DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
 MANIFEST = "_manifests/plan=p1/snapshot=now.json"

@@ -21,8 +21,8 @@ from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_achieveit.sandbox import Sandbox
     from tests.lake.stores import LocalStores, S3Stores
+    from tests.support.faulty_sandbox import Sandbox
 
     Export = Callable[..., AchieveItExportOperator]
 

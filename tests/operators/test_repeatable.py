@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-    from airflow_provider_achieveit.sandbox import Sandbox
     from tests.lake.stores import LocalStores
+    from tests.support.faulty_sandbox import Sandbox
 
     Export = Callable[..., AchieveItExportOperator]
 

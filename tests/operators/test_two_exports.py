@@ -14,7 +14,7 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

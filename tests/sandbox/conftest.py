@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from airflow_provider_achieveit.sandbox import DEMO_KEY, Sandbox
+from airflow_provider_achieveit.sandbox import DEMO_KEY
+from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMAND = [sys.executable, "-m", "airflow_provider_achieveit.sandbox"]
-READY = re.compile(r"AchieveIt sandbox at (http://127\.0\.0\.1:\d+) key (\S+) plans (.*)\n")
+READY = re.compile(r"AchieveIt sandbox at (http://127\.0\.0\.1:\d+) key (.+) plans (.*)\n")
+PROBE = "import os; print(os.environ['AIRFLOW_CONN_ACHIEVEIT_DEFAULT'])"
 
 
 @contextmanager
@@ -49,7 +51,17 @@ def test_serves_the_demo_plans_until_it_is_told_to_stop(signal_number):
             assert response.json()["totalCount"] == items
         process.send_signal(signal_number)
         assert process.wait(30) == 0
-        assert process.stdout.read() == process.stderr.read() == ""
+        assert len(process.stdout.read().splitlines()) == 2
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("key", ["sandbox-key", 'it\'s a \\ "key" with $HOME'])
+def test_prints_a_connection_that_can_be_pasted(key):
+    """Bash takes the line as it stands, and the connection leads to the sandbox, with its port and key."""
+    with _started("--key", key) as (process, url, _):
+        line = process.stdout.readline()
+        shell = subprocess.run(["bash", "-c", f'{line}\n"$0" -c "$1"', sys.executable, PROBE], capture_output=True)
+        assert json.loads(shell.stdout) == {"conn_type": "achieveit", "host": url, "password": key}
 
 
 def test_options_reach_the_server():
@@ -66,7 +78,8 @@ def test_options_reach_the_server():
         assert "content-encoding" not in page.headers
         assert len(page.json()["items"]) == 5
         deadline = time.monotonic() + 30
-        while "(edit " not in requests.get(f"{url}/_sandbox/plans/a/items", timeout=30).text:
+        headers = {"Authorization": "API-KEY k"}
+        while "(edit " not in requests.get(f"{url}/exports/plans/a", headers=headers, timeout=30).text:
             assert time.monotonic() < deadline
         with Sandbox({"a": 7}, seed=3) as same:
             assert same.plan("a").items()[0]["id"] == page.json()["items"][0]["id"]
@@ -84,7 +97,7 @@ def test_says_when_the_port_is_taken():
     with Sandbox() as other:
         taken = subprocess.run([*COMMAND, "--port", str(other.port), "--plan", "a=1"], capture_output=True, text=True)
     assert taken.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{other.port}" in taken.stderr
+    assert f"cannot listen on port {other.port}" in taken.stderr
     assert "Traceback" not in taken.stderr
 
 

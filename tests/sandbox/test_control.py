@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import base64
+import http.client
+import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from airflow_provider_achieveit.sandbox import Sandbox
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """The sandbox as it is shipped, with the plan `p` of 40 items."""
+    with Sandbox({"p": 40}) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -31,7 +42,6 @@ def test_plans_come_and_go(control, get):
     assert get("new").json()["items"][0]["planName"] == "Mine"
     control("PUT", "/plans/new", {"items": 5})
     assert [(plan["id"], plan["items"]) for plan in control("GET", "/plans")] == [("p", 40), ("new", 5)]
-    assert control("GET", "/plans/new")["requests"] == 2
     control("DELETE", "/plans/new")
     assert get("new").status_code == 404
 
@@ -46,8 +56,7 @@ def test_access_can_be_lost(control, get):
 
 def test_items_can_be_changed(control, get):
     """Each operation works with arguments and without, and returns the item."""
-    items = control("GET", "/plans/p/items")
-    assert items == get().json()["items"]
+    items = get().json()["items"]
     edited = control("POST", "/plans/p/edit", {"item": items[2]["id"], "fields": {"name": "x"}})
     assert (edited["id"], edited["name"]) == (items[2]["id"], "x")
     assert edited["lastUpdated"] > max(item["lastUpdated"] for item in items)
@@ -55,11 +64,7 @@ def test_items_can_be_changed(control, get):
     assert control("POST", "/plans/p/insert", {"at": 0, "touch": False})["rowNumber"] == 1
     assert control("POST", "/plans/p/delete", {"item": 0})["rowNumber"] == 1
     assert control("POST", "/plans/p/move", {"item": 0, "to": 4})["rowNumber"] == 5
-    assert control("POST", "/plans/p/patch", {"item": 0, "remove": ["tags"], "fields": {"odd name": [1]}})[
-        "odd name"
-    ] == [1]
-    control("POST", "/plans/p/replace", {"item": 0, "raw": base64.b64encode(b"null").decode()})
-    assert get(take=1).json()["items"] == [None]
+    assert control("POST", "/plans/p/edit", {"item": 0, "fields": {"odd name": [1]}})["odd name"] == [1]
 
 
 def test_settings_change_while_it_runs(control, get):
@@ -104,16 +109,55 @@ def test_faults_are_scripted_and_withdrawn(control, get):
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
-        ("GET", "/plans/unknown", None, 404),
         ("DELETE", "/plans/unknown", None, 404),
         ("POST", "/plans/unknown/edit", {}, 404),
         ("POST", "/plans/p/edit", {"item": "nobody"}, 404),
         ("POST", "/plans/p/edit", {"item": 40}, 404),
         ("POST", "/plans/p/edit", {"name": "not in fields"}, 400),
+        ("POST", "/plans/p/edit", {"fields": []}, 400),
+        ("POST", "/plans/p/edit", {"fields": {"rowNumber": 3}}, 400),
+        ("POST", "/plans/p/edit", {"fields": {"touch": 3}}, 400),
+        ("POST", "/plans/p/edit", {"touch": "yes"}, 400),
+        ("POST", "/plans/p/edit", {"item": True}, 400),
+        ("POST", "/plans/p/edit", {"item": 1.5}, 400),
+        ("POST", "/plans/p/edit", {"item": {}}, 400),
+        ("POST", "/plans/p/edit", [], 400),
+        ("POST", "/plans/p/edit", "x", 400),
+        ("POST", "/plans/p/move", {"item": 0, "to": 10**400}, 404),
         ("POST", "/plans/p/state", {}, 400),
+        ("POST", "/plans/p/__init__", {}, 400),
+        ("GET", "/elsewhere", None, 404),
+        ("POST", "/plans", None, 405),
+        ("HEAD", "/plans", None, 405),
+        ("OPTIONS", "/plans", None, 405),
+        ("PUT", "/plans/a.b", {"items": 1}, 400),
+        ("PUT", "/plans/%0Aq", {"items": 1}, 400),
+        ("PUT", "/plans/q", {"items": 10**9}, 400),
+        ("PUT", "/plans/q", {"items": True}, 400),
+        ("PUT", "/plans/q", {"items": 3, "name": 5}, 400),
+        ("PUT", "/plans/q", 3, 400),
         ("PUT", "/plans/q", {"items": -1}, 400),
         ("PUT", "/plans/q", {}, 400),
         ("PUT", "/faults", [{"fault": {"stats": 500}}], 400),
+        ("PUT", "/faults", [{"fault": {"status": "500"}}], 400),
+        ("PUT", "/faults", [{"fault": {"status": 99}}], 400),
+        ("PUT", "/faults", [{"fault": {"hang": -1}}], 400),
+        ("PUT", "/faults", [{"fault": {"hang": 10**400}}], 400),
+        ("PUT", "/faults", [{"fault": {"body": 5}}], 400),
+        ("PUT", "/faults", [{"fault": {"retry_after": "5\r\nx: y"}}], 400),
+        ("PUT", "/faults", [{"fault": {"edit": 5}}], 400),
+        ("PUT", "/faults", [{"fault": {"edit": {"plan": []}}}], 400),
+        ("PUT", "/faults", [{"fault": {"edit": {"item": []}}}], 400),
+        ("PUT", "/faults", [{"fault": "edit"}], 400),
+        ("PUT", "/faults", [{"plan": 3, "fault": {"status": 500}}], 400),
+        ("PUT", "/faults", [3], 400),
+        ("PUT", "/faults", {}, 400),
+        ("PATCH", "/settings", [], 400),
+        ("PATCH", "/settings", {"latency": -1}, 400),
+        ("PATCH", "/settings", {"latency": True}, 400),
+        ("PATCH", "/settings", {"max_take": 0}, 400),
+        ("PATCH", "/settings", {"gzip": 1}, 400),
+        ("PATCH", "/settings", {"key": 5}, 400),
         ("PATCH", "/settings", {"latency": "slow"}, 400),
         ("PATCH", "/settings", {"speed": 3}, 400),
         ("PATCH", "/plans/p", {"items": 3}, 400),
@@ -125,12 +169,82 @@ def test_refuses_what_it_does_not_know(sandbox, method, path, body, status):
     before = sandbox.plan("p").state()
     response = requests.request(method, f"{sandbox.url}/_sandbox{path}", json=body, timeout=30)
     assert response.status_code == status
-    assert response.json()["message"]
+    assert method == "HEAD" or response.json()["message"]
     assert list(sandbox.plans) == ["p"]
+    assert (sandbox.key, sandbox.latency, sandbox.max_take, sandbox.gzip) == ("sandbox-key", 0.0, 1500, False)
     assert sandbox.plan("p").state() is before
 
 
-def test_refuses_a_body_that_is_not_json(sandbox):
-    """400, not a stack trace."""
-    response = requests.put(f"{sandbox.url}/_sandbox/faults", data=b"{nope", timeout=30)
-    assert response.status_code == 400
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{nope",
+        b"\xff",
+        b"[" * 200_000,
+        b'{"items":' + b"9" * 5_000 + b"}",
+        b'{"items": NaN}',
+        b'{"fields": ' + b"[" * 900 + b"]" * 900 + b"}",
+    ],
+    ids=["broken", "not UTF-8", "nested", "digits", "NaN", "nested in a field"],
+)
+def test_refuses_a_body_that_is_not_json(sandbox, body):
+    """400 with a sentence, whatever it is, on a connection that can be used again."""
+    with requests.Session() as session:
+        for path in ("faults", "plans/q"):
+            response = session.put(f"{sandbox.url}/_sandbox/{path}", data=body, timeout=30)
+            assert response.status_code == 400
+            assert response.json()["message"]
+        assert session.get(f"{sandbox.url}/_sandbox/plans", timeout=30).json()[0]["items"] == 40
+
+
+@pytest.mark.parametrize(("levels", "status"), [(49, 200), (50, 400), (900, 400)])
+def test_bounds_how_deep_a_body_is(control, get, sandbox, levels, status):
+    """What is taken can be read again, and sorted, without an end of the stack."""
+    body = '{"item": 0, "fields": {"description": ' + "[" * (levels - 1) + "]" * (levels - 1) + "}}"
+    response = requests.post(f"{sandbox.url}/_sandbox/plans/p/edit", data=body, timeout=30)
+    assert response.status_code == status
+    assert get(sortKey="description").status_code == 200
+
+
+def test_refuses_a_body_that_is_too_large(sandbox):
+    """413, although the client sends all of it first."""
+    response = requests.put(f"{sandbox.url}/_sandbox/faults", data=b" " * 20_000_000, timeout=30)
+    assert response.status_code == 413
+    assert "at most" in response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Length": "9" * 25}, 413),
+        ({"Content-Length": "-5"}, 400),
+        ({"Content-Length": "five"}, 400),
+        ({"Transfer-Encoding": "chunked"}, 411),
+    ],
+    ids=str,
+)
+def test_refuses_a_body_of_no_clear_length(sandbox, headers, status):
+    """Before any of it is read."""
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=30)
+    connection.request("PUT", "/_sandbox/faults", headers=headers)
+    response = connection.getresponse()
+    assert response.status == status
+    assert json.load(response)["message"]
+    connection.close()
+
+
+def test_survives_a_client_that_leaves_in_the_middle_of_its_body(sandbox):
+    """Nothing is done, and others are served."""
+    with socket.create_connection(("127.0.0.1", sandbox.port)) as client:
+        client.sendall(b"DELETE /_sandbox/plans/p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{}")
+    assert requests.get(f"{sandbox.url}/_sandbox/plans", timeout=30).json()[0]["id"] == "p"
+
+
+def test_a_scripted_edit_that_cannot_be_done_is_an_answer(control, get):
+    """The plan may have changed since the script was checked."""
+    control("PUT", "/faults", [{"at": 1, "fault": {"edit": {"item": 99}}}, {"at": 2, "fault": {"edit": {"plan": "x"}}}])
+    for _ in range(2):
+        response = get()
+        assert response.status_code == 400
+        assert "scripted edit" in response.json()["message"]
+    assert get().status_code == 200

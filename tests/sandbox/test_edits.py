@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_achieveit.sandbox import Plan
+from tests.support.faulty_sandbox import Plan
 
 POSITION = ("rowNumber", "sequenceId")
 

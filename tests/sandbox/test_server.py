@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from airflow_provider_achieveit.sandbox import Sandbox
+from tests.support.faulty_sandbox import Sandbox
 
 
 def test_serves_https(tmp_path):

@@ -15,10 +15,10 @@ from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.read.decode import decode_page
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.api.raw_server import RawServer, answering, response
 from tests.conftest import API_KEY
 from tests.security.conftest import everything
+from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
 

@@ -14,9 +14,9 @@ import pytest
 from airflow_provider_achieveit._compat import AirflowFailException
 from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.conftest import API_KEY
 from tests.security.conftest import everything
+from tests.support.faulty_sandbox import Sandbox
 
 ECHO = json.dumps({"message": "bad request", "you sent": f"Authorization: API-KEY {API_KEY}"})
 PASSING_FAULTS: list[dict[str, Any]] = [

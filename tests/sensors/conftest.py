@@ -15,8 +15,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-from airflow_provider_achieveit.sandbox import DEMO_KEY, Sandbox
+from airflow_provider_achieveit.sandbox import DEMO_KEY
 from airflow_provider_achieveit.sensors.achieveit import AchieveItPlanChangeSensor
+from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

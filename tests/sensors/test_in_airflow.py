@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-from airflow_provider_achieveit.sandbox import Sandbox
 from tests.airflow.conftest import Airflow
+from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from airflow_provider_achieveit.sandbox import Sandbox
 from airflow_provider_achieveit.triggers.achieveit import AchieveItPlanChangeTrigger
 from tests.sensors.conftest import PLAN, Stage
+from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
