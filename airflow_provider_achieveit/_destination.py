@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import Asset, ObjectStoragePath
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
 _PACKAGES = {
     "s3": "apache-airflow-providers-amazon[s3fs]",
@@ -47,6 +49,16 @@ def open_store(destination: str, conn_id: str | None) -> Store:
         )
         raise AchieveItConfigError(what) from error
     return Store(fs, root)
+
+
+def open_manifests(destination: str, conn_id: str | None) -> ManifestFolder:
+    """Return the manifests below a destination, which are alike in every table format."""
+    return ManifestFolder(open_store(destination, conn_id))
+
+
+def open_sink(destination: str, conn_id: str | None) -> Sink:
+    """Return the sink of a destination."""
+    return ParquetSink(open_store(destination, conn_id))
 
 
 def _hint(protocol: str, bucket: str, error: Exception) -> str:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItManifestError
-from airflow_provider_achieveit.lake.manifest import read_latest
 from airflow_provider_achieveit.lake.options import Detect
-from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.base import ManifestFolder
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.plan import PlanClient
@@ -104,14 +103,14 @@ def change_from(previous: PlanState, current: PlanState, plan_id: str) -> Change
     return Change(plan_id, previous.version, current.version, reason)
 
 
-def change_from_landed(store: Store, current: PlanState, plan_id: str) -> Change | None:
-    """Return what changed since the latest snapshot in a store; None if nothing did.
+def change_from_landed(landed: ManifestFolder, current: PlanState, plan_id: str) -> Change | None:
+    """Return what changed since the latest snapshot below a destination; None if nothing did.
 
     Raises:
         AchieveItStoreError: The store refused.
     """
     try:
-        latest = read_latest(store, plan_id)
+        latest = landed.latest(plan_id)
     except AchieveItManifestError:
         return Change(plan_id, None, current.version, "the latest manifest is unreadable: an export replaces it")
     if latest is None:

@@ -7,6 +7,8 @@ AchieveItGuardError                 fewer rows than the guards allow
 AchieveItStoreError                     the object store refused
 AchieveItManifestError              latest.json is not a manifest
 AchieveItContendedError             two exports of one snapshot overwrote each other
+AchieveItOutdatedError              the destination holds a later state of the plan
+AchieveItScratchError                   the temporary directory is full
 """
 
 from __future__ import annotations
@@ -56,3 +58,17 @@ class AchieveItContendedError(AchieveItStoreError):
 
     situation = "two exports of one snapshot kept overwriting each other"
     advice = "Let one task at a time write one snapshot (max_active_tis_per_dag=1, a pool), or give each its own label."
+
+
+class AchieveItOutdatedError(AchieveItStoreError):
+    """Another export read the plan later, and its snapshot is there: this one must not replace it."""
+
+    situation = "another export has read the plan later, and landed first"
+    advice = "Nothing needs to be done: the destination holds the later state of the plan."
+
+
+class AchieveItScratchError(AchieveItError):
+    """The temporary directory is full, or not writable."""
+
+    situation = "the temporary directory is full or not writable"
+    advice = "Make room there, or let TMPDIR name a larger directory: it has to hold the Parquet files of one plan."

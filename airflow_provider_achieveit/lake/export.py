@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp
-from airflow_provider_achieveit.lake import manifest as manifests
+from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItDriftError, AchieveItGuardError
-from airflow_provider_achieveit.lake.manifest import Manifest
+from airflow_provider_achieveit.lake.layout import make_label
+from airflow_provider_achieveit.lake.manifest import Manifest, Run, build_manifest, landed_version
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read.snapshot import Snapshot, read_snapshot
-from airflow_provider_achieveit.lake.schema import PLAN_ITEMS_TABLE, SCHEMA_HASH
+from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.scratch import scratch_directory
-from airflow_provider_achieveit.lake.sinks.objects import Store
-from airflow_provider_achieveit.lake.sinks.parquet import publish_snapshot
+from airflow_provider_achieveit.lake.sinks.base import Sink
 
 log = logging.getLogger(__name__)
 
@@ -28,41 +24,43 @@ _NAMED = 20
 
 def export_plan(
     client: AchieveItClient,
-    store: Store,
+    sink: Sink,
     plan_id: str,
     *,
     snapshot: str | None = None,
     options: ExportOptions | None = None,
-    run: Mapping[str, Any] | None = None,
+    run: Run | None = None,
 ) -> Manifest | None:
-    """Land a plan as Parquet, complete or not at all.
+    """Land a plan, complete or not at all.
 
     Args:
         client: Client of the API.
-        store: Where to.
+        sink: Where to.
         plan_id: Id of the plan.
-        snapshot: Label of the partition; None for the UTC date on which the export starts. The API has no history, so
-            a label of the past could pass off today's values as old ones.
+        snapshot: Label of the partition; with a `%` in it a strftime pattern for the time in UTC; None for the UTC date
+            on which the export starts. The API has no history, so a label of the past could pass off today's values as
+            old ones.
         options: What may be decided.
-        run: More keys for the manifest: who asked for the export.
+        run: The Airflow task that asks for the export.
 
     Returns:
         The manifest; None if the plan is unchanged and `if_unchanged` is `skip`.
 
     Raises:
-        AchieveItError: As in `api.errors`; nothing was published then.
+        AchieveItOutdatedError: Another export has read the plan later, and landed first.
+        AchieveItError: As in `api.errors` and `lake.errors`; nothing was published then.
     """
     options = options or ExportOptions()
     plan = client.plan(plan_id)
     started = datetime.now(UTC)
-    label = manifests.check_label(f"{started:%Y-%m-%d}" if snapshot is None else snapshot)
-    store.check()
+    label = make_label(snapshot, started)
+    sink.check()
     needs_latest = options.if_unchanged == "skip" or options.max_shrink is not None
-    latest = manifests.read_latest(store, plan_id) if needs_latest else None
+    latest = sink.latest(plan_id) if needs_latest else None
     version = None
     if options.if_unchanged == "skip":
         version = plan.version()
-        if _holds(store, latest, plan_id, version):
+        if _holds(sink, latest, version):
             return None
     with scratch_directory() as directory:
         proven = read_snapshot(
@@ -72,43 +70,33 @@ def export_plan(
             before=version,
         )
         _guard(proven, options, plan_id, latest)
-        key = manifests.table_key(PLAN_ITEMS_TABLE, plan_id, label)
-        manifest: Manifest = {
-            "plan_id": plan_id,
-            "plan_name": proven.plan_name,
-            "snapshot": label,
-            "rows": proven.items.rows,
-            "version": proven.version.to_json(),
-            "consistent": proven.consistent,
-            "content_hash": proven.items.sha256,
-            "schema_hash": SCHEMA_HASH,
-            "rescued_values": sum(proven.rescued.values()),
-            "files": [
-                {
-                    "table": PLAN_ITEMS_TABLE,
-                    "path": store.uri(key),
-                    "rows": proven.items.rows,
-                    "bytes": proven.items.bytes,
-                    "sha256": proven.items.sha256,
-                }
-            ],
-            "started_at": format_timestamp(started),
-            "finished_at": format_timestamp(datetime.now(UTC)),
-            "requests": plan.requests,
-            "attempts": proven.attempts,
-            "provider_version": __version__,
-            **(run or {}),
-        }
-        publish_snapshot(store, manifest, [(proven.items.path, key)], directory, client.cancellation)
+        manifest = build_manifest(
+            plan_id=plan_id,
+            plan_name=proven.plan_name,
+            label=label,
+            rows=proven.items.rows,
+            version=proven.version,
+            consistent=proven.consistent,
+            content_hash=proven.items.sha256,
+            schema_hash=SCHEMA_HASH,
+            rescued_values=sum(proven.rescued.values()),
+            table_format=sink.format,
+            read_at=proven.read_at,
+            started=started,
+            finished=datetime.now(UTC),
+            requests=plan.requests,
+            attempts=proven.attempts,
+            run=run,
+        )
+        with sink.begin(client.cancellation) as commit:
+            commit.add(manifest, [proven.items])
+            [manifest] = commit.finish()
     return manifest
 
 
-def _holds(store: Store, latest: Manifest | None, plan_id: str, version: PlanVersion) -> bool:
+def _holds(sink: Sink, latest: Manifest | None, version: PlanVersion) -> bool:
     """Whether the latest snapshot is of this version, and its files are there: a killed export may have torn them."""
-    if latest is None or manifests.landed_version(latest) != version:
-        return False
-    sizes = {manifests.table_key(file["table"], plan_id, latest["snapshot"]): file["bytes"] for file in latest["files"]}
-    return all(store.size(key) == size for key, size in sizes.items())
+    return latest is not None and landed_version(latest) == version and sink.is_whole(latest)
 
 
 def _guard(proven: Snapshot, options: ExportOptions, plan_id: str, latest: Manifest | None) -> None:

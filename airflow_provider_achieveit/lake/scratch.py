@@ -1,19 +1,21 @@
-"""The local spool: where a snapshot is complete and verified before anything is published.
+"""Temporary directories that no run leaves behind for ever, however it ends.
 
-A process that is killed can't clean up, so everything temporary is held with `flock`, which the kernel drops with the
-process: what nobody holds any more is a leftover, and the next run removes it.
+A process that is killed can't clean up. So each temporary directory is locked with `flock`, and the kernel ends the
+lock with the process: a directory that nobody has locked is a leftover, and the next run removes it.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from airflow_provider_achieveit.lake.errors import AchieveItScratchError
 
 _PREFIX = "achieveit-spool-"
 
@@ -23,20 +25,46 @@ def scratch_directory() -> Iterator[Path]:
     """Give a new directory in the system's temporary directory, and remove it afterwards, whatever happens.
 
     Also removes the directories of runs that were killed.
+
+    Raises:
+        AchieveItScratchError: The temporary directory is full, or is not writable.
     """
-    sweep(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
-    directory, lock = _locked_directory()
+    within = Path(tempfile.gettempdir())
+    sweep(within.glob(f"{_PREFIX}*"))
+    with _named_when_full(within), locked_directory(within, _PREFIX) as directory:
+        yield directory
+
+
+@contextmanager
+def locked_directory(within: Path, prefix: str) -> Iterator[Path]:
+    """Give a new, locked directory, and remove it afterwards, whatever happens."""
+    directory, lock = _make_locked(within, prefix)
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        try:
+            shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            # Also after an exception inside rmtree, such as a signal's: a directory that stays locked is never swept.
+            if lock is not None:
+                os.close(lock)
 
 
-def _locked_directory() -> tuple[Path, int | None]:
+@contextmanager
+def _named_when_full(within: Path) -> Iterator[None]:
+    """Name the temporary directory when there is no room in it."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if full or (isinstance(error.filename, str) and error.filename.startswith(f"{within}/{_PREFIX}")):
+            raise AchieveItScratchError(f"{within}: {type(error).__name__}: {error}") from error
+        raise
+
+
+def _make_locked(within: Path, prefix: str) -> tuple[Path, int | None]:
     while True:
-        directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
         try:
             lock = try_lock(directory)
         except OSError:
@@ -55,7 +83,7 @@ def try_lock(path: Path) -> int | None:
         OSError: It can't be locked: it is another user's, or the filesystem has no locks.
     """
     try:
-        # Files for writing: NFS wants that of who locks.
+        # flock() on NFS needs a descriptor that was opened for writing.
         lock = os.open(path, os.O_CLOEXEC | (os.O_RDONLY if path.is_dir() else os.O_RDWR))
     except FileNotFoundError:
         return None
@@ -79,15 +107,12 @@ def sweep(paths: Iterable[Path]) -> None:
             lock = try_lock(path)
         if lock is None:
             continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
-        os.close(lock)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError:
+            continue  # another user's
+        finally:
+            os.close(lock)

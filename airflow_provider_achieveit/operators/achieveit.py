@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_achieveit._compat import (
     AirflowSkipException,
@@ -21,7 +22,7 @@ from airflow_provider_achieveit.retry_policy import with_retry_policy
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.lake.manifest import Manifest
+    from airflow_provider_achieveit.lake.manifest import Manifest, Run
     from airflow_provider_achieveit.lake.sinks.objects import Store
 
 #: The alias through which every export emits the event of its plan's asset.
@@ -110,19 +111,19 @@ class AchieveItExportOperator(BaseOperator):
             AirflowFailException: Trying again can't help: bad input, a refused key, drift, a guard.
             AchieveItError: Anything else that `api.errors` names; nothing was published then.
         """
-        from airflow_provider_achieveit._destination import open_store
+        from airflow_provider_achieveit._destination import open_sink
         from airflow_provider_achieveit.lake.export import export_plan
 
-        with as_task_errors():
-            store = open_store(self.destination, self.destination_conn_id)
+        with as_task_errors(), _skipped_when_outdated():
+            sink = open_sink(self.destination, self.destination_conn_id)
             self._client = AchieveItHook(self.achieveit_conn_id).get_conn()
             with self._client as client:
                 manifest = export_plan(
-                    client, store, self.plan_id, snapshot=self.snapshot, options=self._options(), run=_run(context)
+                    client, sink, self.plan_id, snapshot=self.snapshot, options=self._options(), run=_run(context)
                 )
         if manifest is None:
-            raise AirflowSkipException(f"Plan {self.plan_id} is unchanged: {store} holds its current version.")
-        self._emit(context, store, manifest)
+            raise AirflowSkipException(f"Plan {self.plan_id} is unchanged: {sink.store} holds its current version.")
+        self._emit(context, sink.store, manifest)
         return manifest
 
     def _emit(self, context: Context, store: Store, manifest: Manifest) -> None:
@@ -146,7 +147,19 @@ class AchieveItExportOperator(BaseOperator):
             Thread(target=self._client.close, daemon=True).start()
 
 
-def _run(context: Context) -> dict[str, Any]:
+@contextmanager
+def _skipped_when_outdated() -> Iterator[None]:
+    """Skip the task where another export has landed a later state of the plan: there is nothing left to do."""
+    from airflow_provider_achieveit.lake.errors import AchieveItOutdatedError
+
+    try:
+        yield
+    except AchieveItOutdatedError as error:
+        raise AirflowSkipException(str(error)) from error
+
+
+def _run(context: Context) -> Run:
     """Return who asks for the export, as far as the context tells."""
     instance: Any = context.get("ti")
-    return {name: getattr(instance, name, None) for name in ("dag_id", "run_id", "task_id", "try_number")}
+    names = ("dag_id", "run_id", "task_id", "map_index", "try_number")
+    return cast("Run", {name: getattr(instance, name, None) for name in names})

@@ -94,19 +94,19 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=change is not None, xcom_value=None if change is None else change.to_json())
 
     def _look(self) -> Change | None:
-        from airflow_provider_achieveit._destination import open_store
+        from airflow_provider_achieveit._destination import open_manifests
         from airflow_provider_achieveit.lake.change import change_from_landed, change_since, observe
 
         with as_task_errors():
             check_plan_id(self.plan_id)
-            store = None if self.destination is None else open_store(self.destination, self.destination_conn_id)
+            landed = None if self.destination is None else open_manifests(self.destination, self.destination_conn_id)
             since = parse_since(str(self.since or ""))
             with AchieveItHook(self.achieveit_conn_id).get_conn() as client:
                 current = observe(client.plan(self.plan_id), self.detect)
             change = (
                 change_since(since, current, self.plan_id)
-                if store is None
-                else change_from_landed(store, current, self.plan_id)
+                if landed is None
+                else change_from_landed(landed, current, self.plan_id)
             )
         if change is not None:
             self.log.info("Plan %s has changed: %s", self.plan_id, change.reason)

@@ -161,9 +161,9 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
     def _from_baseline(self, current: PlanState) -> Change | None:
         """Compare with the destination or the time that was given; with neither there is nothing to compare with."""
         if self.destination is not None:
-            from airflow_provider_achieveit._destination import open_store
+            from airflow_provider_achieveit._destination import open_manifests
 
-            return change_from_landed(open_store(self.destination, self.destination_conn_id), current, self.plan_id)
+            return change_from_landed(open_manifests(self.destination, self.destination_conn_id), current, self.plan_id)
         if self.since is not None:
             return change_since(parse_since(self.since), current, self.plan_id)
         return None

@@ -8,8 +8,10 @@ import json
 import pickle
 import pkgutil
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,15 @@ from airflow_provider_achieveit._compat import AirflowFailException
 from airflow_provider_achieveit.api import errors, retry
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItNotFoundError
+from airflow_provider_achieveit.api.plan_version import format_timestamp
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.lake import errors as lake_errors
 from airflow_provider_achieveit.lake.export import export_plan
-from airflow_provider_achieveit.lake.manifest import latest_key
+from airflow_provider_achieveit.lake.layout import latest_key, manifest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.lake.support import ContendedStore
 from tests.support.errors import ERRORS
 from tests.support.faulty_sandbox import Sandbox
@@ -79,7 +83,7 @@ class Scene:
         """Export the plan."""
         store = Store(LocalFileSystem(), str(self.lake))
         client = self.connect(max_retry_seconds=1, page_size=10)
-        export_plan(client, store, "p1", snapshot="s", options=ExportOptions(**options))
+        export_plan(client, ParquetSink(store), "p1", snapshot="s", options=ExportOptions(**options))
 
 
 def ask_closed(scene: Scene) -> None:
@@ -123,7 +127,26 @@ def export_into_a_file(scene: Scene) -> None:
 def export_beside_another(scene: Scene) -> None:
     """Export what another export overwrites each time."""
     store = ContendedStore(LocalFileSystem(), str(scene.lake))
-    export_plan(scene.connect(), store, "p1", snapshot="s")
+    export_plan(scene.connect(), ParquetSink(store), "p1", snapshot="s")
+
+
+def export_after_a_later_read(scene: Scene) -> None:
+    """Export under a label where the manifest says that the plan was read a minute from now."""
+    scene.export()
+    path = scene.lake / manifest_key("p1", "s")
+    later = format_timestamp(datetime.now(UTC) + timedelta(minutes=1))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version_read_at": later}))
+    scene.export()
+
+
+def export_without_a_temporary_directory(scene: Scene) -> None:
+    """Export where the temporary directory is gone."""
+    missing = scene.lake.parent / "missing"
+    before, tempfile.tempdir = tempfile.tempdir, str(missing)
+    try:
+        scene.export()
+    finally:
+        tempfile.tempdir = before
 
 
 #: How each situation comes about.
@@ -148,12 +171,14 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItManifestError": export_over_rubbish,
     "AchieveItStoreError": export_into_a_file,
     "AchieveItContendedError": export_beside_another,
+    "AchieveItOutdatedError": export_after_a_later_read,
+    "AchieveItScratchError": export_without_a_temporary_directory,
 }
 HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx": 500, "3xx": 302, "any other 4xx": 418}
 
 
 #: Raised before a plan is known, or about what all plans share.
-WITHOUT_A_PLAN = {"AchieveItConfigError", "AchieveItStoreError"}
+WITHOUT_A_PLAN = {"AchieveItConfigError", "AchieveItStoreError", "AchieveItScratchError"}
 
 #: These are about the request itself, so the number of requests tells whether it was sent again.
 ABOUT_A_REQUEST = [error for error in ERRORS if error.__module__ == errors.__name__]

@@ -22,6 +22,7 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
 #: What makes something new: on a full disk, these fail and the others do not.
 MAKING = {"os.mkdir", "os.rename", "shutil.copyfile"}
@@ -67,7 +68,7 @@ def export(url: str, key: str, root: str, spools: str, what: str, at: int) -> tu
     sys.addaudithook(steps)
     client = AchieveItClient(key, ClientSettings(base_url=url, max_retry_seconds=0))
     try:
-        export_plan(client, Store(LocalFileSystem(), root), "p", snapshot="now")
+        export_plan(client, ParquetSink(Store(LocalFileSystem(), root)), "p", snapshot="now")
     except Exception as error:  # the test looks at what it was
         return type(error).__name__, steps.seen
     return "exported", steps.seen

@@ -31,6 +31,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Response
 
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
 BUCKET = "lake-bucket"
 ROOT = f"{BUCKET}/some/where"
@@ -45,6 +46,10 @@ class Stores:
     def store(self) -> Store:
         """A new `Store` of the destination, as another process would have it."""
         raise NotImplementedError
+
+    def sink(self) -> ParquetSink:
+        """A new Parquet sink of the destination."""
+        return ParquetSink(self.store())
 
     def objects(self) -> dict[str, bytes]:
         """Everything that lies under the destination, temporary files too."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -10,16 +12,19 @@ from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
     import pyarrow as pa
 
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.lake.read.snapshot import Snapshot
+    from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 
     #: Makes a client of the sandbox with these settings.
     Connect = Callable[..., AchieveItClient]
+
+#: When the other exports of these tests have read the plan.
+OLDER = "2001-01-01T00:00:00.000000Z"
 
 
 def read(client: AchieveItClient, directory: Path, *, accept: bool = False) -> tuple[Snapshot, pa.Table]:
@@ -29,9 +34,14 @@ def read(client: AchieveItClient, directory: Path, *, accept: bool = False) -> t
 
 
 class ContendedStore(Store):
-    """A store in which somebody else's table lies where ours was published."""
+    """A store in which another export lands its manifest each time before ours would."""
 
-    def publish(self, files: Sequence[tuple[Path, str]]) -> None:
-        super().publish(files)
-        (_, table), (manifest, _) = files[:2]
-        super().publish([(manifest, table)])  # any other bytes will do
+    landed = 0
+
+    def swap(self, file: Path, key: str, expected: ObjectState | None) -> None:
+        if key.endswith(".json") and "/snapshot=" in key:
+            self.landed += 1
+            theirs = {**json.loads(file.read_bytes()), "started_at": OLDER, "version_read_at": OLDER}
+            target = Path(self._path(key))
+            target.write_text(json.dumps({**theirs, "requests": self.landed}))
+        super().swap(file, key, expected)

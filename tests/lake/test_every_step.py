@@ -15,6 +15,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from tests.lake.stores import LocalStores
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
     from tests.support.faulty_sandbox import Plan, Sandbox
 
-DATA = "plan_items/plan=p/snapshot=now/plan_items.parquet"
-MANIFEST = "_manifests/plan=p/snapshot=now.json"
-LATEST = "_manifests/plan=p/latest.json"
-OTHER = "plan_items/plan=p/snapshot=another/plan_items.parquet"
+DATA = table_key(PLAN_ITEMS_TABLE, "p", "now")
+MANIFEST = manifest_key("p", "now")
+LATEST = latest_key("p")
+OTHER = table_key(PLAN_ITEMS_TABLE, "p", "another")
 OLDER = b"older than anybody remembers"
 
 
@@ -67,7 +68,7 @@ def worker(sandbox: Sandbox, plan: Plan, lake: LocalStores, spools: Path) -> Ite
 def assert_whole(lake: LocalStores, spools: Path) -> None:
     """Three objects that match, the other label's, and nothing else anywhere."""
     objects = lake.objects()
-    assert set(objects) == {DATA, MANIFEST, LATEST, OTHER}
+    assert set(objects) == {DATA, MANIFEST, LATEST, OTHER, FORMAT_KEY}
     assert objects[OTHER] == OLDER
     assert objects[MANIFEST] == objects[LATEST]
     assert hashlib.sha256(objects[DATA]).hexdigest() == json.loads(objects[MANIFEST])["content_hash"]
@@ -77,7 +78,7 @@ def assert_whole(lake: LocalStores, spools: Path) -> None:
 def swapped(lake: LocalStores, before: dict[str, bytes]) -> list[str]:
     """Which objects were replaced, in the order in which they are: no other one may have changed."""
     after = {key: body for key, body in lake.objects().items() if "/." not in key}
-    assert set(after) - {DATA, MANIFEST, LATEST} == {OTHER}
+    assert set(after) - {DATA, MANIFEST, LATEST, FORMAT_KEY} == {OTHER}
     changed = [key for key in (DATA, MANIFEST, LATEST, OTHER) if after.get(key) != before.get(key)]
     assert changed == [DATA, MANIFEST, LATEST][: len(changed)]
     return changed
@@ -138,7 +139,7 @@ def test_a_full_disk_at_every_step_leaves_whole_objects_and_no_temporary_file(
         plan.edit()
         outcome, steps = worker.export(f"fail {step}")
         changed = swapped(lake, before)
-        assert set(lake.objects()) == {DATA, MANIFEST, LATEST, OTHER}
+        assert set(lake.objects()) == {DATA, MANIFEST, LATEST, OTHER, FORMAT_KEY}
         assert list(spools.iterdir()) == []
         if steps < step:
             break

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import publish_snapshot
 from tests.lake.support import ContendedStore
@@ -23,9 +24,9 @@ from tests.lake.support import ContendedStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-DATA = "plan_items/plan=p/snapshot=now/plan_items.parquet"
-MANIFEST = "_manifests/plan=p/snapshot=now.json"
-LATEST = "_manifests/plan=p/latest.json"
+DATA = table_key(PLAN_ITEMS_TABLE, "p", "now")
+MANIFEST = manifest_key("p", "now")
+LATEST = latest_key("p")
 #: Where no disk has to turn, if there is such a place.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 

@@ -19,6 +19,7 @@ from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from tests.lake.stores import GcsStores, LocalStores
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from tests.lake.stores import RemoteStores, Stores
     from tests.support.faulty_sandbox import Sandbox
 
-DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
-MANIFEST = "_manifests/plan=p1/snapshot=now.json"
-LATEST = "_manifests/plan=p1/latest.json"
+DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
+MANIFEST = manifest_key("p1", "now")
+LATEST = latest_key("p1")
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +77,7 @@ def export(sandbox: Sandbox, stores: Stores, **settings: Any) -> dict[str, Any]:
     quick = {"page_size": 10, "max_concurrency": 1, "max_retry_seconds": 0, **settings}
     client = AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url, **quick))
     try:
-        manifest = export_plan(client, stores.store(), "p1", snapshot="now")
+        manifest = export_plan(client, stores.sink(), "p1", snapshot="now")
     finally:
         client.close()
     assert manifest is not None
@@ -86,7 +87,7 @@ def export(sandbox: Sandbox, stores: Stores, **settings: Any) -> dict[str, Any]:
 def assert_whole(stores: Stores, manifest: dict[str, Any]) -> None:
     """The three objects lie there, match each other, and nothing else does."""
     objects = stores.objects()
-    assert set(objects) == {DATA, MANIFEST, LATEST}
+    assert set(objects) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
     assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
     assert hashlib.sha256(objects[DATA]).hexdigest() == manifest["content_hash"]
 
@@ -160,7 +161,7 @@ def test_a_local_target_that_cannot_be_replaced_leaves_whole_files(
     blocked.mkdir(parents=True)
     with pytest.raises(AchieveItStoreError, match="IsADirectoryError"):
         export(sandbox, stores)
-    assert set(stores.objects()) <= {DATA, MANIFEST}
+    assert set(stores.objects()) <= {DATA, MANIFEST, FORMAT_KEY}
     blocked.rmdir()
     assert_whole(stores, export(sandbox, stores))
 
@@ -170,17 +171,19 @@ import json, resource, signal, sys, tempfile
 from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake.errors import AchieveItScratchError
 from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 url, key, root, spools, limit = sys.argv[1:]
 tempfile.tempdir = spools
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 client = AchieveItClient(key, ClientSettings(base_url=url))
 try:
-    export_plan(client, Store(LocalFileSystem(), root), "p1", snapshot="now")
-except OSError as error:
-    print("OSError", error.errno)
+    export_plan(client, ParquetSink(Store(LocalFileSystem(), root)), "p1", snapshot="now")
+except AchieveItScratchError as error:
+    print(type(error).__name__, error)
 """
 
 
@@ -192,5 +195,5 @@ def test_a_full_disk_changes_nothing(stores: LocalStores, sandbox: Sandbox, spoo
     sandbox.put_plan("p1", 200)
     command = [sys.executable, "-c", FULL_DISK, sandbox.url, sandbox.key, str(stores.root), str(spools), "20000"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.stdout == "OSError 27\n", done.stderr
+    assert done.stdout.startswith(f"AchieveItScratchError {spools}: OSError: [Errno 27]"), done.stderr
     assert stores.objects() == before

@@ -15,6 +15,7 @@ from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_achieveit import __version__
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, SCHEMA_HASH
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
     Export = Callable[..., AchieveItExportOperator]
 
-DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
-MANIFEST = "_manifests/plan=p1/snapshot=now.json"
-LATEST = "_manifests/plan=p1/latest.json"
+DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
+MANIFEST = manifest_key("p1", "now")
+LATEST = latest_key("p1")
 
 #: The keys of a manifest, in their order.
 KEYS = [
     "plan_id", "plan_name", "snapshot", "rows", "version", "consistent", "content_hash", "schema_hash",
-    "rescued_values", "files", "started_at", "finished_at", "requests", "attempts", "provider_version", "dag_id",
-    "run_id", "task_id", "try_number",
+    "rescued_values", "table_format", "files", "previous", "changes", "version_read_at", "started_at", "finished_at",
+    "requests", "attempts", "provider_version", "dag_id", "run_id", "task_id", "map_index", "try_number",
 ]  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def test_a_plan_lands_as_three_objects(export: Export, lake: LocalStores, sandbo
     """Data, manifest, and its copy `latest.json`: nothing else lies under the destination."""
     manifest = export().execute({})
     objects = lake.objects()
-    assert set(objects) == {DATA, MANIFEST, LATEST}
+    assert set(objects) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
     assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
     table = pq.read_table(io.BytesIO(objects[DATA]))
     assert table.column("id").to_pylist() == [item["id"] for item in sandbox.plan("p1").items()]
@@ -62,13 +63,25 @@ def test_the_manifest_says_what_landed(export: Export, lake: LocalStores, sandbo
     assert manifest["content_hash"] == digest
     assert manifest["schema_hash"] == SCHEMA_HASH
     assert manifest["files"] == [
-        {"table": "plan_items", "path": f"{lake.uri}/{DATA}", "rows": 25, "bytes": len(data), "sha256": digest}
+        {
+            "table": "plan_items",
+            "path": f"{lake.uri}/{DATA}",
+            "key": DATA,
+            "rows": 25,
+            "bytes": len(data),
+            "sha256": digest,
+        }
     ]
     assert manifest["requests"] == len(sandbox.requests)
     assert (manifest["attempts"], manifest["consistent"], manifest["rescued_values"]) == (1, True, 0)
     assert manifest["provider_version"] == __version__
-    assert manifest["started_at"] <= manifest["finished_at"] <= f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    assert [manifest[key] for key in ("dag_id", "run_id", "task_id", "try_number")] == [None] * 4
+    assert (
+        manifest["started_at"]
+        <= manifest["version_read_at"]
+        <= manifest["finished_at"]
+        <= f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    )
+    assert [manifest[key] for key in ("dag_id", "run_id", "task_id", "map_index", "try_number")] == [None] * 5
 
 
 def test_the_default_label_is_the_utc_date_of_the_export(export: Export, lake: LocalStores) -> None:
@@ -78,9 +91,9 @@ def test_the_default_label_is_the_utc_date_of_the_export(export: Export, lake: L
     assert manifest["snapshot"] in {f"{moment:%Y-%m-%d}" for moment in (before, datetime.now(UTC))}
 
 
-@pytest.mark.parametrize("label", ["manual__2026-11-23T10:02:03.123456+00:00", "a@b_c-d.e", "x" * 128])
-def test_a_run_id_is_a_valid_label(export: Export, lake: LocalStores, label: str) -> None:
-    """Colons, plus and at signs come through to the object's name as they are."""
+@pytest.mark.parametrize("label", ["manual__2026-11-23T100203.123456+0000", "a@b_c-d.e", "x" * 128])
+def test_a_label_comes_through_as_it_is(export: Export, lake: LocalStores, label: str) -> None:
+    """Plus and at signs come through to the object's name as they are."""
     export(snapshot=label).execute({})
     assert f"plan_items/plan=p1/snapshot={label}/plan_items.parquet" in lake.objects()
 
@@ -115,7 +128,7 @@ def test_an_empty_plan_lands_with_the_full_schema_and_no_rows(export: Export, la
 def test_a_plan_lands_on_s3_through_an_airflow_connection(export: Export, s3: S3Stores) -> None:
     """The manifest names full URIs, without the connection."""
     manifest = export(destination=s3.uri, destination_conn_id="aws_lake").execute({})
-    assert set(s3.objects()) == {DATA, MANIFEST, LATEST}
+    assert set(s3.objects()) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
     assert manifest["files"][0]["path"] == f"{s3.uri}/{DATA}"
     assert hashlib.sha256(s3.objects()[DATA]).hexdigest() == manifest["content_hash"]
 
@@ -144,7 +157,7 @@ def test_a_role_that_sees_the_destination_alone_can_export(export: Export, s3: S
     manifest = operator.execute({})
     assert operator.execute({})["content_hash"] == manifest["content_hash"]
     s3.narrow = False
-    assert set(s3.objects()) == {DATA, MANIFEST, LATEST}
+    assert set(s3.objects()) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
 
 
 def test_rendered_fields_are_templates() -> None:

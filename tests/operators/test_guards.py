@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, latest_key, table_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     Export = Callable[..., AchieveItExportOperator]
 
-LATEST = "_manifests/plan=p1/latest.json"
-DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
+LATEST = latest_key("p1")
+DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
 
 
 def shrink(sandbox: Sandbox, count: int) -> None:
@@ -60,7 +61,7 @@ def test_max_shrink_has_nothing_to_say_about_a_first_export(export: Export) -> N
 def test_max_shrink_does_not_pass_over_a_latest_manifest_that_it_cannot_read(export: Export, lake: LocalStores) -> None:
     """A guard that can't look does not open the gate."""
     lake.put(LATEST, b"{")
-    with pytest.raises(Exception, match=r"latest\.json is no manifest"):
+    with pytest.raises(Exception, match=r"latest\.json is not a manifest"):
         export(max_shrink=0.5).execute({})
     assert set(lake.objects()) == {LATEST}
     assert export().execute({})["rows"] == 25

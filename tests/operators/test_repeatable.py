@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, table_key
 from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.table_file import ROW_GROUP
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Export = Callable[..., AchieveItExportOperator]
 
-DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
+DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
 
 
 def set_page(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, page_size: int, max_concurrency: int) -> None:

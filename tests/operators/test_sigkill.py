@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
     Export = Callable[..., AchieveItExportOperator]
 
 KILLS = 30
-DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
-MANIFEST = "_manifests/plan=p1/snapshot=now.json"
-LATEST = "_manifests/plan=p1/latest.json"
+DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
+MANIFEST = manifest_key("p1", "now")
+LATEST = latest_key("p1")
 
 
 def digest(body: bytes) -> str:
@@ -99,7 +101,7 @@ def test_a_killed_export_leaves_whole_objects_and_the_next_one_repairs(
             before = stores.objects()[DATA]
             worker.kill_after(longest * (tenths.pop() + moments.random()) / 10)
             objects = {key: body for key, body in stores.objects().items() if "/." not in key}
-            assert set(objects) == {*earlier, DATA, MANIFEST, LATEST}
+            assert set(objects) == {*earlier, DATA, MANIFEST, LATEST, FORMAT_KEY}
             assert {key: objects[key] for key in earlier} == earlier
             assert pq.read_table(io.BytesIO(objects[DATA])).num_rows == 25
             manifest, latest = json.loads(objects[MANIFEST]), json.loads(objects[LATEST])
@@ -111,7 +113,7 @@ def test_a_killed_export_leaves_whole_objects_and_the_next_one_repairs(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     manifest = export(**target).execute({})
     objects = stores.objects()
-    assert set(objects) == {*earlier, DATA, MANIFEST, LATEST}, "no leftovers"
+    assert set(objects) == {*earlier, DATA, MANIFEST, LATEST, FORMAT_KEY}, "no leftovers"
     assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
     assert digest(objects[DATA]) == manifest["content_hash"]
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -14,6 +14,7 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from tests.lake.stores import Stores
 
-DATA = "plan_items/plan=p1/snapshot=now/plan_items.parquet"
-MANIFEST = "_manifests/plan=p1/snapshot=now.json"
-LATEST = "_manifests/plan=p1/latest.json"
+DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
+MANIFEST = manifest_key("p1", "now")
+LATEST = latest_key("p1")
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_the_manifest_matches_its_files_whoever_came_last(
         client = AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url))
         start.wait()
         try:
-            return export_plan(client, stores.store(), "p1", snapshot="now")
+            return export_plan(client, stores.sink(), "p1", snapshot="now")
         except AchieveItStoreError as error:
             assert "snapshot now was overwritten by another export" in str(error)
             return None
@@ -61,7 +62,7 @@ def test_the_manifest_matches_its_files_whoever_came_last(
                 continue
             decided += 1
             objects = stores.objects()
-            assert set(objects) == {DATA, MANIFEST, LATEST}
+            assert set(objects) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
             manifest = json.loads(objects[MANIFEST])
             assert manifest in manifests
             assert json.loads(objects[LATEST]) == manifest

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class Snapshot:
         plan_name: The plan's name, where it has items.
         rescued: Paths of the values in `_rescued_data`, with how often.
         attempts: How often the plan was read.
+        read_at: A moment at which the plan was in this state, by this machine's clock; for a plan of one page, when it
+            was asked for.
     """
 
     items: TableFile
@@ -53,6 +56,7 @@ class Snapshot:
     plan_name: str | None
     rescued: dict[str, int]
     attempts: int
+    read_at: datetime
 
 
 def read_snapshot(
@@ -111,6 +115,7 @@ class _Reader:
         self._before = before
         self._page_size = plan.page_size
         self._many_pages = False
+        self._read_at = datetime.now(UTC)
 
     def read(self, attempt: int, *, accept_inconsistent: bool) -> Snapshot:
         before = self._before
@@ -118,6 +123,7 @@ class _Reader:
         if self._many_pages and before is None:
             before = self._plan.version()
         window = Window(0, self._page_size)
+        self._read_at = datetime.now(UTC)
         body, first = self._plan.page(window, lambda body: (body, decode_page(body)))
         rows = first.rows.num_rows
         schema = plan_schema(self._plan.plan_id)
@@ -138,6 +144,7 @@ class _Reader:
             plan_name=merger.plan_name,
             rescued=dict(merger.rescued),
             attempts=attempt,
+            read_at=self._read_at,
         )
 
     def _read_pages(self, body: bytes, first: Page, before: PlanVersion | None, merger: PageMerger) -> PlanVersion:
@@ -154,6 +161,7 @@ class _Reader:
             merger.require_total(before.total_count, first.total)
             merger.add(first, size)
             skips = range(size - 1, before.total_count - 1, size - 1)
+        self._read_at = datetime.now(UTC)  # between the two looks at the version
         total = before.total_count
         windows = [Window(skip, size) for skip in skips]
 

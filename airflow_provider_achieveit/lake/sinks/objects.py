@@ -1,96 +1,141 @@
-"""Where snapshots land: an fsspec filesystem and a path on it, written so that readers see all of an object or nothing.
+"""Whole-object reads and swaps on an fsspec filesystem: readers see all of an object or nothing.
 
 Never through `open(path, "wb")`: fsspec commits when the file is closed, also on the way out of an exception.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
-from airflow_provider_achieveit.lake.scratch import sha256, sweep, try_lock
+from airflow_provider_achieveit.lake.layout import STAGING_PREFIX
+from airflow_provider_achieveit.lake.scratch import locked_directory, sweep
+from airflow_provider_achieveit.lake.sinks import _uploads
+from airflow_provider_achieveit.lake.sinks._local import local_copy, local_state
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, remote_state
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 T = TypeVar("T")
 
+#: Bytes that are held in memory while an object is read.
+_CHUNK = 8 * 2**20
+
+
+class SwappedMeanwhileError(Exception):
+    """The object is not what it was when it was looked at."""
+
 
 class Store:
     """A destination.
 
     Args:
-        fs: An fsspec filesystem: local files, S3, GCS, Azure or another one.
+        fs: An fsspec filesystem: local files, S3, GCS or Azure.
         root: The path on it, without protocol; keys are relative to it.
+        scheme: The scheme of URIs, where it is not the filesystem's first one (`s3a`).
     """
 
-    def __init__(self, fs: AbstractFileSystem, root: str) -> None:
+    def __init__(self, fs: AbstractFileSystem, root: str, scheme: str | None = None) -> None:
         self._fs = fs
         protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
-        self._local = "file" in protocols
-        self._root = str(Path(root).absolute()) if self._local else root.rstrip("/")
+        self.is_local = "file" in protocols
+        self._scheme = scheme or ("file" if self.is_local else protocols[0])
+        self._root = str(Path(root).absolute()) if self.is_local else root.strip("/")
 
     def __str__(self) -> str:
         return self.uri("").rstrip("/")
 
     def uri(self, key: str) -> str:
         """Return the full URI of a key, without a connection id."""
-        return str(self._fs.unstrip_protocol(self._path(key)))
+        return f"{self._scheme}://{self._path(key)}"
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
 
-    def read(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None if there is none."""
-        with self._explained("reading", key):
-            return self._if_there(key, lambda path: bytes(self._fs.cat_file(path)))
-
-    def size(self, key: str) -> int | None:
-        """Return an object's size in bytes, or None if there is none."""
+    def look(self, key: str) -> ObjectState | None:
+        """Return the state of an object, or None if there is none."""
         with self._explained("looking at", key):
+            if self.is_local:
+                return local_state(Path(self._path(key)))
             self._fs.invalidate_cache()
-            return self._if_there(key, lambda path: int(self._fs.info(path)["size"]))
+            info = self._if_there(key, self._fs.info)
+            return None if info is None or info.get("type") == "directory" else remote_state(info)
 
-    def sha256(self, key: str, scratch: Path) -> str | None:
-        """Return the SHA-256 of an object as a reader would get it, or None if there is none.
+    def read(self, key: str, limit: int = _CHUNK) -> bytes | None:
+        """Return the first `limit` bytes of an object, or None if there is none."""
+        return self._range(key, 0, limit)
 
-        Args:
-            key: The object.
-            scratch: A local path to download it to.
-        """
+    def sha256(self, key: str) -> str | None:
+        """Return the SHA-256 of an object as a reader would get it, or None if there is none."""
+        digest = hashlib.sha256()
+        found = self._each_chunk(key, digest.update)
+        return digest.hexdigest() if found else None
 
-        def digest(path: str) -> str:
-            if self._local:
-                return sha256(Path(path))
-            self._fs.get_file(path, str(scratch))
-            found = sha256(scratch)
-            scratch.unlink()
-            return found
+    def download(self, key: str, into: Path) -> str | None:
+        """Copy an object to a local file; return its SHA-256, or None if there is no such object."""
+        digest = hashlib.sha256()
+        with into.open("wb") as file:
 
+            def write(chunk: bytes) -> None:
+                digest.update(chunk)
+                file.write(chunk)
+
+            found = self._each_chunk(key, write)
+        return digest.hexdigest() if found else None
+
+    def _each_chunk(self, key: str, use: Callable[[bytes], object]) -> bool:
+        """Pass an object's bytes on, piece by piece; False if there is no such object."""
+        start = 0
+        while (chunk := self._range(key, start, start + _CHUNK)) is not None:
+            use(chunk)
+            start += len(chunk)
+            if len(chunk) < _CHUNK:
+                return True
+        return False
+
+    def _range(self, key: str, start: int, end: int) -> bytes | None:
+        """Return a part of an object, which may end before `end`, or None if there is no such object."""
         with self._explained("reading", key):
-            return self._if_there(key, digest)
+            try:
+                return self._if_there(key, lambda path: bytes(self._fs.cat_file(path, start=start, end=end)))
+            except Exception:  # of an object that ends before `start`, each store says so in its own way
+                state = self.look(key)
+                if state is not None and state.size <= start:
+                    return b""
+                raise
 
     def _if_there(self, key: str, look: Callable[[str], T]) -> T | None:
         """Look at an object, or return None if there is none."""
         path = self._path(key)
         try:
             return look(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError:
-            # Of an object that is not there, S3 says this to whom may list only a part of the bucket.
+            # For a missing key S3 answers 403, not 404, when the caller may not list the whole bucket.
             self._fs.invalidate_cache()
             with suppress(FileNotFoundError):
                 if path in self._fs.ls(path.rpartition("/")[0], detail=False):
                     raise
             return None
+
+    def find(self, prefix: str) -> Iterator[tuple[str, ObjectState]]:
+        """Yield the keys below a folder, with their states."""
+        with self._explained("listing", prefix):
+            self._fs.invalidate_cache()
+            found = self._fs.find(self._path(prefix), detail=True)
+        start = len(self._root) + 1
+        for path, info in found.items():
+            state = local_state(Path(path)) if self.is_local else remote_state(info)
+            if state is not None:
+                yield path[start:], state
 
     def check(self) -> None:
         """Find out before the work whether there is a place to write to.
@@ -101,10 +146,10 @@ class Store:
             AchieveItStoreError: The bucket does not exist or is forbidden, or the directory can't be written to.
         """
         with self._explained("looking at", ""):
-            if self._local:
+            if self.is_local:
                 parent = next(path for path in (Path(self._root), *Path(self._root).parents) if path.exists())
                 if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-                    raise PermissionError(f"{parent} is no directory that can be written to")
+                    raise PermissionError(f"{parent} is not a writable directory")
                 return
             self._fs.invalidate_cache()
             try:
@@ -124,40 +169,74 @@ class Store:
             return
         raise FileNotFoundError(f"there is no bucket or container {bucket!r} that this connection can see")
 
-    def publish(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Swap objects in, each whole, in the order given.
+    @contextmanager
+    def prepared(self, files: Sequence[tuple[Path, str]]) -> Iterator[list[tuple[Path, str]]]:
+        """Bring files to where `swap` takes them from; nothing that readers look at changes yet.
 
-        Locally all of them are copied beside their targets first, so that a full disk shows before the first swap.
+        On a local destination they are all copied to its filesystem, so that a full disk shows before the first swap;
+        the copies lie outside the tables' folders, in which some engines read every file.
 
         Args:
             files: Pairs of a local file and the key that it gets.
         """
-        if self._local:
-            self._publish_locally(files)
+        if not self.is_local:
+            yield list(files)
             return
-        for local, key in files:
-            with self._explained("writing", key):
-                self._fs.put_file(str(local), self._path(key))
-
-    def _publish_locally(self, files: Sequence[tuple[Path, str]]) -> None:
-        with ExitStack() as stack:
-            swaps = []
-            for local, key in files:
+        with self._explained("writing", ""):
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+        with locked_directory(Path(self._root), STAGING_PREFIX) as staging:
+            copies = []
+            for number, (file, key) in enumerate(files):
                 with self._explained("writing", key):
-                    target = Path(self._path(key))
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    swaps.append((stack.enter_context(_sibling(local, target)), target, key))
-            for staged, target, key in swaps:
-                with self._explained("writing", key):
-                    staged.replace(target)
+                    copies.append((local_copy(file, staging / str(number), Path(self._path(key))), key))
+            yield copies
 
-    def sweep(self, pattern: str) -> None:
-        """Remove what killed runs left beside their targets; `pattern` is a glob of directories below the root.
+    def swap(self, file: Path, key: str, expected: ObjectState | None) -> None:
+        """Replace an object as a whole, if it still is what it was when it was looked at.
+
+        Args:
+            file: A file that `prepared` gave.
+            key: The object.
+            expected: What `look` returned.
+
+        Raises:
+            SwappedMeanwhileError: It is something else by now. On GCS, and for objects of 100 MB and more on S3, that
+                is noticed only before the upload begins, unless the object is a new one.
+        """
+        condition = _uploads.condition(self._scheme, None if expected is None else expected.token)
+        if self._upload_if(file, key, condition):
+            return
+        if self.look(key) != expected:
+            raise SwappedMeanwhileError(key)
+        with self._explained("writing", key):
+            if self.is_local:
+                file.replace(self._path(key))
+            else:
+                _uploads.put_file(self._fs, file, self._path(key))
+
+    def _upload_if(self, file: Path, key: str, condition: dict[str, Any]) -> bool:
+        """Upload if the store finds that the condition is met; False if it is not, or the upload failed."""
+        if not condition:
+            return False
+        # Each store says in its own way that a condition is not met. What else failed shows at the next upload.
+        with suppress(Exception):
+            _uploads.put_file(self._fs, file, self._path(key), **condition)
+            return True
+        return False
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        with self._explained("removing", key), suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(key))
+
+    def sweep(self, patterns: Sequence[str]) -> None:
+        """Remove what killed exports left; `patterns` are globs below the root.
 
         Object stores show no unfinished uploads; a lifecycle rule of the bucket ends those.
         """
-        if self._local:
-            sweep(Path(self._root).glob(f"{pattern}/.*.achieveit-tmp"))
+        if self.is_local:
+            for pattern in patterns:
+                sweep(Path(self._root).glob(pattern))
 
     @contextmanager
     def _explained(self, doing: str, key: str) -> Iterator[None]:
@@ -169,30 +248,3 @@ class Store:
         except Exception as error:  # every store has exceptions of its own
             what = f"{doing} {self.uri(key)} failed: {type(error).__name__}: {error}"
             raise AchieveItStoreError(what) from error
-
-
-@contextmanager
-def _sibling(local: Path, target: Path) -> Iterator[Path]:
-    """Copy a file beside its target, under a name that readers skip, and remove the copy unless it was moved."""
-    staged, lock = _locked_sibling(target)
-    try:
-        shutil.copyfile(local, staged)
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
-        yield staged
-    finally:
-        staged.unlink(missing_ok=True)
-        if lock is not None:
-            os.close(lock)
-
-
-def _locked_sibling(target: Path) -> tuple[Path, int | None]:
-    while True:
-        staged = target.with_name(f".{target.name}.{token_hex(4)}.achieveit-tmp")
-        staged.touch(exist_ok=False)
-        try:
-            lock = try_lock(staged)
-        except OSError:
-            return staged, None  # a filesystem without locks, where nobody sweeps either
-        if lock is not None:
-            return staged, lock

@@ -1,82 +1,117 @@
-"""A verified snapshot becomes visible: its tables, then its manifest, whoever else publishes the same one meanwhile."""
+"""The Parquet sink: swap the files of a snapshot, then its manifest, whoever else publishes meanwhile."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import ClassVar
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
-from airflow_provider_achieveit.api.retry import backoff
-from airflow_provider_achieveit.lake import manifest as manifests
-from airflow_provider_achieveit.lake.errors import AchieveItContendedError
-from airflow_provider_achieveit.lake.manifest import Manifest
-from airflow_provider_achieveit.lake.sinks.objects import Store
-
-log = logging.getLogger(__name__)
-
-#: How often a snapshot is published when another export keeps overwriting it.
-_PUBLISHES = 4
-
-
-def publish_snapshot(
-    store: Store,
-    manifest: Manifest,
-    tables: Sequence[tuple[Path, str]],
-    directory: Path,
-    cancellation: Cancellation,
-) -> None:
-    """Publish tables, then their manifest, and look whether another export of the same snapshot came in between.
-
-    Whoever writes the manifest last finds out here whether the tables are still its own, so that when all of several
-    concurrent exports succeed, the manifest matches its files.
-
-    Args:
-        store: Where to.
-        manifest: The snapshot's manifest.
-        tables: Pairs of a local file and its key, in the order of the manifest's `files`.
-        directory: A spool for what is written and read on the way.
-        cancellation: Ends the wait for another export.
-
-    Raises:
-        AchieveItStoreError: The store refused, or another export overwrote the tables again and again.
-        AchieveItClosedError: The client was closed while it waited for another export.
-    """
-    plan_id, label = manifest["plan_id"], manifest["snapshot"]
-    for pattern in (f"*/plan={plan_id}/snapshot=*", f"_manifests/plan={plan_id}"):
-        store.sweep(pattern)
-    manifest_key, latest_key = manifests.manifest_key(plan_id, label), manifests.latest_key(plan_id)
-    body = manifests.encode(manifest)
-    written = directory / "manifest.json"
-    written.write_bytes(body)
-
-    def settled() -> bool:
-        if store.read(manifest_key) != body:
-            log.warning("Plan %s: another export published snapshot %s after this one", plan_id, label)
-            _mend_latest(store, manifest_key, latest_key, written)
-            return True
-        digests = [store.sha256(key, directory / "check") for _, key in tables]
-        return digests == [file["sha256"] for file in manifest["files"]]
-
-    for tries in range(1, _PUBLISHES + 1):
-        store.publish([*tables, (written, manifest_key), (written, latest_key)])
-        log.info("Plan %s: published %d rows as %s", plan_id, manifest["rows"], store.uri(tables[0][1]))
-        if settled():
-            return
-        log.warning("Plan %s: another export is publishing snapshot %s as well", plan_id, label)
-        # It is about to write its manifest, which settles the matter, or it is dead. Two exports in step, which wait
-        # equally long or not at all, could undo each other's work for ever.
-        cancellation.sleep(backoff(tries))
-        if settled():
-            return
-    what = f"snapshot {label} was overwritten by another export {_PUBLISHES} times"
-    raise AchieveItContendedError(what, plan_id=plan_id)
+from airflow_provider_achieveit.lake import layout
+from airflow_provider_achieveit.lake.errors import (
+    AchieveItManifestError,
+    AchieveItStoreError,
+)
+from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, TableFormat, encode, file_keys
+from airflow_provider_achieveit.lake.scratch import scratch_directory
+from airflow_provider_achieveit.lake.sinks._publication import Publication
+from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
+from airflow_provider_achieveit.lake.table_file import TableFile
 
 
-def _mend_latest(store: Store, manifest_key: str, latest_key: str, written: Path) -> None:
-    """Make `latest.json`, while it holds what was written here, follow the manifest that replaced ours."""
-    while (newer := store.read(manifest_key)) is not None and newer != (ours := written.read_bytes()):
-        if store.read(latest_key) != ours:
-            return
-        written.write_bytes(newer)
-        store.publish([(written, latest_key)])
+class ParquetSink(Sink):
+    """Parquet files at Hive-style keys, a manifest for each snapshot."""
+
+    format: ClassVar[TableFormat] = "parquet"
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Return whether each table's file is there and has its size: a killed export may have torn them."""
+        for key, entry in zip(file_keys(manifest), manifest["files"], strict=True):
+            state = self.store.look(key)
+            if state is None or state.size != entry["bytes"]:
+                return False
+        return True
+
+    def fetch(self, manifest: Manifest, table: str, into: Path) -> TableFile:
+        """Copy a landed table into a local file, verified by its SHA-256."""
+        entry = next((entry for entry in manifest["files"] if entry["table"] == table), None)
+        if entry is None:
+            raise AchieveItStoreError(
+                f"snapshot {manifest['snapshot']} has no table {table}", plan_id=manifest["plan_id"]
+            )
+        key = layout.table_key(table, manifest["plan_id"], manifest["snapshot"])
+        problem = _problem(entry, self.store.download(key, into))
+        if problem is not None:
+            raise AchieveItStoreError(f"{self.store.uri(key)} {problem}", plan_id=manifest["plan_id"])
+        return TableFile(table, into, entry["rows"])
+
+    def begin(self, cancellation: Cancellation) -> Commit:
+        """Begin to land snapshots; each is visible when `add` returns."""
+        return _ParquetCommit(self, cancellation)
+
+    def problems(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
+        """Yield the tables that are missing or not what the manifest says."""
+        for key, entry in zip(file_keys(manifest), manifest["files"], strict=True):
+            problem = _problem(entry, self.store.sha256(key))
+            if problem is not None:
+                yield key, problem
+
+    def orphans(self) -> Iterator[tuple[str, ObjectState]]:
+        """Yield the Parquet files in plans' folders that no manifest names."""
+        named: set[str] = set()
+        for key in self.manifest_keys():
+            with suppress(AchieveItManifestError):
+                manifest = self._read(key, None)
+                named.update([] if manifest is None else file_keys(manifest))
+        for key, state in self.store.find(""):
+            if "/plan=" in key and not key.startswith(f"{layout.MANIFESTS}/") and key not in named:
+                yield key, state
+
+
+def _problem(entry: TableEntry, digest: str | None) -> str | None:
+    if digest is None:
+        return "is not there"
+    return None if digest == entry["sha256"] else f"has the SHA-256 {digest}, but its manifest says {entry['sha256']}"
+
+
+class _ParquetCommit(Commit):
+    def __init__(self, sink: ParquetSink, cancellation: Cancellation) -> None:
+        self._sink = sink
+        self._cancellation = cancellation
+        self._landed: list[Manifest] = []
+        self._stack = ExitStack()
+        self._directory = self._stack.enter_context(scratch_directory())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._stack.close()
+
+    def add(self, manifest: Manifest, tables: Sequence[TableFile]) -> None:
+        """Publish a snapshot: its tables, then its manifest, then `latest.json`."""
+        sink, plan_id, label = self._sink, manifest["plan_id"], manifest["snapshot"]
+        sink.store.sweep(layout.leftover_patterns(plan_id))
+        keys = [layout.table_key(table.table, plan_id, label) for table in tables]
+        manifest["files"] = [
+            {
+                "table": table.table,
+                "path": sink.store.uri(key),
+                "key": key,
+                "rows": table.rows,
+                "bytes": table.bytes,
+                "sha256": table.sha256,
+            }
+            for table, key in zip(tables, keys, strict=True)
+        ]
+        sink.write_format(self._directory / "format.json")
+        body = self._directory / "manifest.json"
+        body.write_bytes(encode(manifest))
+        files = [(table.path, key) for table, key in zip(tables, keys, strict=True)]
+        Publication(sink, manifest, files, body, self._cancellation).publish()
+        sink.put_latest(manifest, body)
+        self._landed.append(manifest)
+
+    def finish(self) -> list[Manifest]:
+        """Return the manifests: everything is visible already."""
+        return self._landed

@@ -1,0 +1,58 @@
+"""Uploads that end with their caller, and their conditions: what fsspec's filesystems do not have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+#: Seconds that an upload gets to end after it was cancelled.
+_GRACE = 10.0
+
+
+def condition(scheme: str, token: str | None) -> dict[str, Any]:
+    """Return the arguments of `put_file` with which a store writes only if the object is still what it was.
+
+    Args:
+        scheme: Of the destination.
+        token: The ETag that was seen; None if there was no object.
+    """
+    if scheme in ("s3", "s3a"):
+        return {"mode": "create"} if token is None else {"IfMatch": token}
+    if scheme in ("abfs", "abfss") and token is not None:
+        from azure.core import MatchConditions  # type: ignore[import-not-found,unused-ignore]  # an extra's
+
+        return {"etag": token, "match_condition": MatchConditions.IfNotModified}
+    if scheme in ("abfs", "abfss", "gs", "gcs") and token is None:
+        return {"mode": "create"}
+    return {}  # gcsfs passes on no generation
+
+
+def put_file(fs: AbstractFileSystem, file: Path, path: str, **arguments: Any) -> None:
+    """Upload a file as one object; when the caller is interrupted, the upload ends before the interrupt goes on.
+
+    fsspec runs uploads in a thread of its own and only waits for them. If the waiting is interrupted, by Ctrl-C or a
+    task's timeout, its own `put_file` lets the upload go on, and it would land over what the next export writes.
+    """
+    if not fs.async_impl:
+        fs.put_file(str(file), path, **arguments)
+        return
+    ended = threading.Event()
+
+    async def upload() -> None:
+        try:
+            await fs._put_file(str(file), path, **arguments)
+        finally:
+            ended.set()
+
+    future = asyncio.run_coroutine_threadsafe(upload(), fs.loop)
+    try:
+        future.result()
+    except BaseException:
+        future.cancel()
+        ended.wait(_GRACE)
+        raise
