@@ -13,7 +13,7 @@ from airflow_provider_achieveit.lake import manifest as manifests
 from airflow_provider_achieveit.lake.guards import check_guards
 from airflow_provider_achieveit.lake.manifest import Manifest
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
+from airflow_provider_achieveit.lake.read.snapshot import Snapshot, read_snapshot
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS_TABLE, SCHEMA_HASH
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.objects import Store
@@ -61,6 +61,8 @@ def export_plan(
             directory,
             accept_inconsistent=options.on_inconsistent == "accept",
         )
+        if options.if_unchanged == "skip" and _holds_content(store, latest, plan_id, proven):
+            return None
         check_guards(proven, latest, options, plan_id)
         key = manifests.table_key(PLAN_ITEMS_TABLE, plan_id, label)
         manifest: Manifest = {
@@ -94,8 +96,22 @@ def export_plan(
 
 
 def _holds(store: Store, latest: Manifest | None, plan_id: str, version: PlanVersion) -> bool:
-    """Whether the latest snapshot is of this version, and its files are there: a killed export may have torn them."""
-    if latest is None or manifests.landed_version(latest) != version:
-        return False
+    """Return whether the latest snapshot is of this version and whole."""
+    return latest is not None and manifests.landed_version(latest) == version and _is_whole(store, latest, plan_id)
+
+
+def _holds_content(store: Store, latest: Manifest | None, plan_id: str, proven: Snapshot) -> bool:
+    """Return whether the latest snapshot has the content that was just read, as where the plan version is unknown."""
+    return (
+        latest is not None
+        and latest["consistent"]
+        and proven.consistent
+        and latest.get("content_hash") == proven.items.sha256
+        and _is_whole(store, latest, plan_id)
+    )
+
+
+def _is_whole(store: Store, latest: Manifest, plan_id: str) -> bool:
+    """Return whether the files of a manifest are there: a killed export may have torn them."""
     sizes = {manifests.table_key(file["table"], plan_id, latest["snapshot"]): file["bytes"] for file in latest["files"]}
     return all(store.size(key) == size for key, size in sizes.items())

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds before the second and the third attempt.
 PAUSES = (1.0, 3.0)
-#: The order of the pages in the last attempt, where the plan stood still in all attempts before it but its pages did not
-#: fit together: items that share a `sequenceId` may come now in this order and now in that one. What is proven of a
+#: The order of the pages in the last attempt, where the plan stood still in those before it but its pages did not fit
+#: together: items that share a `sequenceId` may come now in this order and now in that one. What is proven of a
 #: snapshot does not depend on the order.
 OTHER_SORT_KEY = "created"
 
