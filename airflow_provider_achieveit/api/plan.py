@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItShapeError
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
 from airflow_provider_achieveit.api.response import decode_items
-from airflow_provider_achieveit.api.validate import check_sort
+from airflow_provider_achieveit.api.validate import check_sort, shown
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.cancellation import Cancellation
@@ -72,17 +72,17 @@ class PlanClient:
             return PlanVersion(0, None)
         if not items:
             raise AchieveItShapeError(f"no item although totalCount is {total}", plan_id=self.plan_id)
-        text, item_id, name = (items[0].get(key) for key in ("lastUpdated", "id", "name"))
-        try:
-            newest = parse_timestamp(text)  # type: ignore[arg-type]  # the API's word, checked by parsing it
-        except (TypeError, ValueError):
-            shown = self._requester.redacted(repr(text))
-            log.warning(
-                "Plan %s: the newest lastUpdated, %s, is no date: only totalCount is compared", self.plan_id, shown
-            )
-            newest = None
+        value, item_id, name = (items[0].get(key) for key in ("lastUpdated", "id", "name"))
         item_id, name = (value if isinstance(value, str) else None for value in (item_id, name))
+        try:
+            newest = None if value is None else parse_timestamp(value)
+        except (TypeError, ValueError):
+            return PlanVersion(total, None, item_id, name, unreadable=self.shown(value))
         return PlanVersion(total, newest, item_id, name)
+
+    def shown(self, value: object) -> str:
+        """Return a value of the API as messages and logs show it: shortened, escaped and without the key."""
+        return shown(self._requester.redacted(value if isinstance(value, str) else repr(value)))
 
     def items(self, *, sort_key: str = "sequenceId", sort_direction: str = "asc") -> Iterator[dict[str, Any]]:
         """Iterate over the items as the API spells them, page by page, lazily.
@@ -127,7 +127,9 @@ class PlanClient:
         """
         return self._fetch(window, decode)
 
-    def pages(self, windows: Iterable[Window], decode: Callable[[bytes], T]) -> Generator[T]:
+    def pages(
+        self, windows: Iterable[Window], decode: Callable[[bytes], T], *, sort_key: str = "sequenceId"
+    ) -> Generator[T]:
         """Request windows concurrently, and yield their results in order.
 
         Few results are under way or waiting, so memory does not grow with the plan.
@@ -135,11 +137,14 @@ class PlanClient:
         Args:
             windows: Which items, page by page.
             decode: As for `page`; runs in one thread of the client, so in no two at a time.
+            sort_key: The order of the pages.
 
         Raises:
             AchieveItError: As in `api.errors`.
         """
-        return self._requester.fetch_ahead(partial(self._fetch, window, decode) for window in windows)
+        return self._requester.fetch_ahead(
+            partial(self._fetch, window, decode, sort_key=sort_key) for window in windows
+        )
 
     def _fetch(
         self,

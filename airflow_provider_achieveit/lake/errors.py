@@ -2,6 +2,7 @@
 
 AchieveItDataError                      see `api.errors`
 AchieveItInconsistentError          the plan changed while it was read
+AchieveItPagingError                the plan stood still, but its pages do not fit together
 AchieveItDriftError                 values that do not fit the schema
 AchieveItGuardError                 fewer rows than the guards allow
 AchieveItStoreError                     the object store refused
@@ -23,12 +24,22 @@ class AchieveItInconsistentError(AchieveItDataError):
     advice = 'Try again when fewer people edit the plan, or set on_inconsistent="accept".'
 
 
-class AchieveItDriftError(AchieveItDataError):
-    """Values or fields do not fit the declared columns, and `on_drift="fail"` was asked for."""
+class AchieveItPagingError(AchieveItDataError):
+    """The plan stood still during every attempt to read it, but its pages do not fit together."""
 
-    situation = 'values or fields that the schema does not know, with on_drift="fail"'
+    situation = "the plan stood still, but its pages do not fit together"
+    advice = (
+        "Raise page_size of the connection if it is below 1500, compare totalCount with the items that the key's user "
+        'sees, and ask the support of AchieveIt; on_inconsistent="accept" publishes what was read, unproven.'
+    )
+
+
+class AchieveItDriftError(AchieveItDataError):
+    """Every value of a column does not fit it (`on_drift="auto"`), or any value does not (`on_drift="fail"`)."""
+
+    situation = 'values that do not fit: all of a column (on_drift="auto"), or any (on_drift="fail")'
     retry_task = False
-    advice = 'Look at the fields that are named; on_drift="rescue" keeps such values in _rescued_data.'
+    advice = 'Look at the fields that are named; on_drift="rescue" never fails, and keeps such values in _rescued_data.'
 
 
 class AchieveItGuardError(AchieveItDataError):

@@ -92,7 +92,7 @@ _TAG = (
 )
 
 #: The fields of an item, in the API's order ("Exporting Plan Items", section Response).
-ITEM_FIELDS = (
+ITEM_FIELDS: tuple[Field, ...] = (
     Field("id", TEXT, distinct=True),
     Field("sourceId", TEXT, distinct=True),
     Field("rowNumber", INT32),

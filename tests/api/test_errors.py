@@ -104,6 +104,12 @@ def export_moving(scene: Scene) -> None:
     scene.export()
 
 
+def export_contradicting(scene: Scene) -> None:
+    """Read a page that has more items than it counts."""
+    scene.sandbox.script({"fault": {"body": '{"items":[{"id":"a"},{"id":"b"}],"totalCount":1}'}})
+    scene.export()
+
+
 def export_drifting(scene: Scene) -> None:
     """Export a value that does not fit."""
     scene.sandbox.plan("p1").patch(0, status="three")
@@ -166,6 +172,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItRefusedError": lambda scene: scene.answer(status=418)(),
     "AchieveItShapeError": lambda scene: scene.answer(body="[]")(),
     "AchieveItInconsistentError": export_moving,
+    "AchieveItPagingError": export_contradicting,
     "AchieveItDriftError": export_drifting,
     "AchieveItGuardError": lambda scene: scene.export(min_rows=26),
     "AchieveItManifestError": export_over_rubbish,

@@ -6,6 +6,7 @@ import base64
 import json
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.read.decode import decode_page
+from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
 from tests.api.raw_server import RawServer, answering, response
 from tests.conftest import API_KEY
 from tests.security.conftest import everything
@@ -109,15 +111,16 @@ def test_what_is_no_http_is_not_quoted(connect: Connect, log: Callable[[], str],
 
 
 @pytest.mark.parametrize("echo", [HEADER, [HEADER], {"a": HEADER}], ids=["text", "list", "object"])
-def test_a_last_updated_that_echoes_is_not_logged(
-    connect: Connect, sandbox: Sandbox, log: Callable[[], str], echo: object
+def test_a_last_updated_that_echoes_is_shown_without_the_key(
+    connect: Connect, sandbox: Sandbox, tmp_path: Path, echo: object
 ) -> None:
-    """The warning about a newest update that is no date shows the text without the key."""
+    """The reason why a version is unknown, which is logged, comes from the version or from the items."""
     sandbox.script({"fault": {"body": json.dumps({"items": [{"id": "1", "lastUpdated": echo}], "totalCount": 1})}})
-    assert connect().get_plan_version("p1").last_updated is None
-    assert "the newest lastUpdated, " in log()
-    assert "Authorization: API-KEY ***" in log()
-    assert API_KEY not in log()
+    plan = connect().plan("p1")
+    for version in (plan.version(), read_snapshot(plan, tmp_path).version):
+        assert not version.is_known
+        assert "Authorization: API-KEY ***" in version.why_unknown
+        assert API_KEY not in version.why_unknown
 
 
 def test_a_working_plan_is_read_without_a_trace(connect: Connect, sandbox: Sandbox, log: Callable[[], str]) -> None:

@@ -1,0 +1,106 @@
+"""`on_drift="auto"`: a value that does not fit is kept and named, a column of which no value fits fails the export."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_provider_achieveit.lake.errors import AchieveItDriftError
+from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.sinks.objects import Store
+from tests.lake.items import item
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_achieveit.api.client import AchieveItClient
+    from tests.support.faulty_sandbox import Sandbox
+
+#: For each field: a value that fits it, and one that does not.
+VALUES: dict[str, tuple[Any, Any]] = {
+    "target": ("12", "12 %"),
+    "start": ("2026-01-01", "01/02/2026"),
+    "status": (3, "three"),
+    "isOrphan": (True, "yes"),
+    "name": ("A goal", 7),
+    "members": ([], "Jo"),
+    "members[]": ([{"id": "a"}], ["Jo"]),
+    "tags[].name": ([{"name": "x"}], [{"name": 7}]),
+    "advancedMetricGoals[].metricBucketValue": ([{"metricBucketValue": 1}], [{"metricBucketValue": "1"}]),
+    "checklists[].items[].doneOn": ([{"items": [{"doneOn": "2026-01-01"}]}], [{"items": [{"doneOn": "1/2/26"}]}]),
+}
+
+
+def export(client: AchieveItClient, lake: Path, on_drift: str = "auto") -> dict[str, Any]:
+    """Export the plan."""
+    store = Store(LocalFileSystem(), str(lake))
+    options = ExportOptions(on_drift=on_drift)  # type: ignore[arg-type]  # one of the three
+    manifest = export_plan(client, store, "p", snapshot="s", options=options)
+    assert manifest is not None
+    return manifest
+
+
+@pytest.fixture
+def put(sandbox: Sandbox) -> Any:
+    """Makes `p` a plan of items that have one field beside the least."""
+
+    def put(path: str, values: list[Any]) -> None:
+        field = path.partition("[")[0]
+        plan = sandbox.put_plan("p", len(values))
+        for position, value in enumerate(values):
+            item_id = f"item-{position}"
+            plan.edit(position, id=item_id)
+            plan.replace(item_id, json.dumps(item(id=item_id, **{field: value})).encode())
+
+    return put
+
+
+@pytest.mark.parametrize("path", VALUES)
+def test_ten_values_of_which_none_fits_fail(put: Any, client: AchieveItClient, tmp_path: Path, path: str) -> None:
+    """Also of a field within lists; nulls are no values; the error names the field and the way out."""
+    put(path, [VALUES[path][1]] * 10 + [None] * 3)
+    with pytest.raises(AchieveItDriftError, match="no value of these columns fits: ") as caught:
+        export(client, tmp_path)
+    assert f"{path} (10)" in str(caught.value)
+    assert 'on_drift="rescue"' in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", VALUES)
+def test_one_value_that_fits_or_fewer_than_ten_that_do_not_are_kept(
+    put: Any, client: AchieveItClient, tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are in `_rescued_data`, counted, and named in one warning."""
+    good, bad = VALUES[path]
+    put(path, [bad] * 9)
+    assert export(client, tmp_path)["rescued_values"] == 9
+    put(path, [bad] * 20 + [good])
+    manifest = export(client, tmp_path)
+    assert manifest["rescued_values"] == 20
+    assert f"{path} (20)" in caplog.text
+    table = pq.read_table(tmp_path / manifest["files"][0]["path"].removeprefix("file://"))
+    assert table["_rescued_data"].null_count == 1
+
+
+def test_fields_that_the_schema_does_not_know_never_fail_by_default(
+    put: Any, client: AchieveItClient, tmp_path: Path
+) -> None:
+    """A new field of the API is not a column whose values got lost."""
+    put("brandNew", [1] * 50)
+    assert export(client, tmp_path)["rescued_values"] == 50
+    put("tags", [[{"colour": "red"}]] * 50)
+    assert export(client, tmp_path)["rescued_values"] == 50
+
+
+def test_rescue_never_fails_and_fail_always_does(put: Any, client: AchieveItClient, tmp_path: Path) -> None:
+    """Whoever knows what their API sends can say so."""
+    put("start", ["soon"] * 50)
+    assert export(client, tmp_path, on_drift="rescue")["rescued_values"] == 50
+    put("start", ["soon", "2026-01-01"])
+    with pytest.raises(AchieveItDriftError, match=r"values do not fit the schema: start \(1\)"):
+        export(client, tmp_path, on_drift="fail")
