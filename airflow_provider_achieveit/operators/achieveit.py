@@ -12,14 +12,14 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_achieveit import _templates as templates
-from airflow_provider_achieveit._compat import (
-    AirflowSkipException,
-    Asset,
-    AssetAlias,
-    BaseOperator,
-    Context,
-    alias_extra,
+from airflow_provider_achieveit._assets import (
+    MAP_INDEX_TEMPLATE,
+    plan_asset,
+    send_event,
+    show_plan_name,
+    with_alias,
 )
+from airflow_provider_achieveit._compat import AirflowSkipException, BaseOperator, Context
 from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
@@ -30,16 +30,8 @@ from airflow_provider_achieveit.retry_policy import with_retry_policy
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.lake.manifest import Manifest, Run
-    from airflow_provider_achieveit.lake.sinks.objects import Store
 
 log = logging.getLogger(__name__)
-
-#: The alias through which every export emits the event of its plan's asset.
-LANDED_PLANS = "achieveit_landed_plans"
-
-#: What the UI shows for a mapped export: the plan's name once it is known, until then its id.
-MAP_INDEX_TEMPLATE = "{{ achieveit_plan_name | default(task.plan_id) }}"
-_PLAN_NAME = "achieveit_plan_name"
 
 _OPTIONS = tuple(option.name for option in fields(ExportOptions))
 
@@ -110,14 +102,14 @@ class AchieveItExportOperator(BaseOperator):
         self.max_shrink = max_shrink
         self._has_conn_id = destination_conn_id is not None
         self._check_constants()
-        self.outlets = _with_alias(self.outlets)
+        self.outlets = with_alias(self.outlets)
         self._client: AchieveItClient | None = None
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Map the operator: as for a single task, its alias is an outlet, so that Airflow shows it as a producer."""
         mapped = super().partial(**kwargs)
-        mapped.kwargs["outlets"] = _with_alias(mapped.kwargs.get("outlets"))
+        mapped.kwargs["outlets"] = with_alias(mapped.kwargs.get("outlets"))
         mapped.kwargs["map_index_template"] = mapped.kwargs.get("map_index_template") or MAP_INDEX_TEMPLATE
         return mapped
 
@@ -151,6 +143,7 @@ class AchieveItExportOperator(BaseOperator):
             label = make_label(given["snapshot"], started)
             conn_id = templates.destination_conn_id(self.destination_conn_id, given=self._has_conn_id)
             sink = open_sink(given["destination"], conn_id)
+            asset = plan_asset(sink.store, given["plan_id"])
             self._log_date(context, started, label)
             self._client = AchieveItHook(given["achieveit_conn_id"]).get_conn()
             try:
@@ -163,7 +156,8 @@ class AchieveItExportOperator(BaseOperator):
         if manifest is None:
             raise AirflowSkipException(f"Plan {given['plan_id']} is unchanged: {sink.store} holds its current version.")
         self._log_landed(manifest, datetime.now(UTC) - started)
-        self._emit(context, sink.store, manifest)
+        show_plan_name(context, manifest)
+        send_event(context, self.outlets, asset, manifest)
         return manifest
 
     def _log_date(self, context: Context, started: datetime, label: str) -> None:
@@ -191,36 +185,11 @@ class AchieveItExportOperator(BaseOperator):
             _compared(manifest),
         )
 
-    def _emit(self, context: Context, store: Store, manifest: Manifest) -> None:
-        """Send the asset's event, through the alias or the DAG's own outlets, and name the plan in the UI."""
-        from airflow_provider_achieveit._destination import plan_asset
-
-        if manifest["plan_name"]:
-            values: Any = context
-            values[_PLAN_NAME] = shown(manifest["plan_name"]).strip("'\"")
-        events: Any = context.get("outlet_events")
-        if events is None:
-            return
-        landed = plan_asset(store, manifest["plan_id"])
-        declared = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
-        for outlet in declared:
-            events[outlet].extra = manifest
-        # A declared outlet with this URI, whatever its name, has its event already: two would start DAGs twice.
-        if landed.uri not in [outlet.uri for outlet in declared]:
-            events[AssetAlias(LANDED_PLANS)].add(landed, extra=alias_extra(manifest))
-
     def on_kill(self) -> None:
         """End the requests under way; what was published before stays as it is."""
         if self._client is not None:
             # Airflow calls this in a signal handler: what it interrupted may hold the lock that closing waits for.
             Thread(target=self._client.close, daemon=True).start()
-
-
-def _with_alias(outlets: Any) -> list[Any]:
-    """Return outlets with the alias of landed plans among them."""
-    given = outlets if isinstance(outlets, list | tuple) else [outlets] if outlets else []
-    alias = AssetAlias(LANDED_PLANS)
-    return [*given] if alias in given else [*given, alias]
 
 
 @contextmanager

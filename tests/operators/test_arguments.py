@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, task
 
+from airflow_provider_achieveit._assets import LANDED_PLANS, MAP_INDEX_TEMPLATE
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.operators.achieveit import LANDED_PLANS, MAP_INDEX_TEMPLATE, AchieveItExportOperator
+from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 
 FIELDS = AchieveItExportOperator.template_fields
 ALIAS = AssetAlias(LANDED_PLANS)

@@ -23,6 +23,7 @@ from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, SCHEMA_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
     from tests.lake.stores import LocalStores, S3Stores
@@ -172,6 +173,21 @@ def test_declared_outlets_get_the_manifest_as_well(export: Export) -> None:
     assert landed.extra == manifest
     where = manifest["files"][0]["path"].partition("/snapshot=")[0]
     assert landed.dest_asset_key.uri == landed.dest_asset_key.name == where
+
+
+@pytest.mark.parametrize(
+    ("folder", "encoded"),
+    [("données", "donn%C3%A9es"), ("a b", "a%20b"), ("a#b", "a%23b"), ("100%", "100%25"), ("a+b=c@d", "a+b=c@d")],
+)
+def test_an_asset_has_an_encoded_uri_where_airflow_needs_one(
+    export: Export, tmp_path: Path, folder: str, encoded: str
+) -> None:
+    """Airflow takes ASCII only and cuts at a number sign; URIs that were plain stay as they are."""
+    events = OutletEventAccessors()
+    manifest = export(destination=str(tmp_path / folder)).execute({"outlet_events": events})
+    [landed] = events[AssetAlias("achieveit_landed_plans")].asset_alias_events
+    assert landed.dest_asset_key.uri == f"{tmp_path.as_uri()}/{encoded}/plan_items/plan=p1"
+    assert (tmp_path / folder / DATA).stat().st_size == manifest["files"][0]["bytes"]
 
 
 @pytest.mark.parametrize("name", [None, "okr"])
