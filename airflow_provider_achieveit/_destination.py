@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from airflow_provider_achieveit._compat import Asset, ObjectStoragePath
+from airflow_provider_achieveit._compat import ObjectStoragePath
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
 from airflow_provider_achieveit.lake.sinks.objects import Store
@@ -68,9 +68,3 @@ def _hint(protocol: str, bucket: str, error: Exception) -> str:
     if "@" in bucket and not isinstance(error, ImportError | ValueError):  # these mean that something is not installed
         return f": what stands before the @ is an Airflow connection, so {bucket.partition('@')[0]!r} has to be one"
     return f"; it needs {_PACKAGES[protocol]} to be installed"
-
-
-def plan_asset(store: Store, plan_id: str) -> Asset:
-    """Return the asset of a landed plan: its URI is where the plan's snapshots lie, its name is the same."""
-    uri = store.uri(f"plan_items/plan={plan_id}")
-    return Asset(uri)

@@ -12,8 +12,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import PurePath
 from typing import Any
 
+from airflow_provider_achieveit._compat import ObjectStoragePath
 from airflow_provider_achieveit.api import validate
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.validate import check_plan_id, is_given, shown
@@ -76,6 +78,26 @@ def optional_text(name: str, value: Any) -> str | None:
     return None if value is None else validate.text(name, value)
 
 
+def destination(value: Any) -> Any:
+    """Return a destination as it can be kept until it is rendered: a path becomes text, everything else stays.
+
+    Copies of an `ObjectStoragePath` drop its connection; its text has it, as in `s3://connection@bucket/key`.
+
+    Raises:
+        AchieveItConfigError: The connection cannot stand in the text, or the path is a template without a scheme.
+    """
+    if not isinstance(value, ObjectStoragePath):
+        return str(value) if isinstance(value, PurePath) else value
+    path = str(value)
+    conn_id = getattr(value, "conn_id", None) or value.storage_options.get("conn_id")  # 3.2 and later; before
+    if "://" not in path and (conn_id is not None or is_template(path)):
+        raise AchieveItConfigError(
+            f"destination {shown(path)} is an ObjectStoragePath without a scheme, which loses its connection: "
+            "give the text of the path, and its connection as destination_conn_id"
+        )
+    return path
+
+
 def destination_conn_id(value: Any, *, given: bool) -> str | None:
     """Return the store's connection; None stands for the store's own default credentials.
 
@@ -117,10 +139,7 @@ def plan_id(value: Any) -> str:
     Raises:
         AchieveItConfigError: Nothing was given, or it is not an id.
     """
-    value = rendered("plan_id", value)
-    if value is None:
-        raise AchieveItConfigError("plan_id is not given, or its template rendered to nothing")
-    return check_plan_id(_id_of(value))
+    return check_plan_id(text("plan_id", value) if not isinstance(value, float) else value)
 
 
 def plan_ids(value: Any) -> list[str]:

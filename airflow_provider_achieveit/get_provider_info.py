@@ -16,6 +16,9 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"host": DEFAULT_BASE_URL, "password": "the key of a user who may view the plans"},
 }
 
+#: The extra that is not a setting of the client.
+TEST_PLAN_ID = "test_plan_id"
+
 #: Label and description of each extra; `ClientSettings` has the defaults and limits.
 FIELDS = {
     "page_size": ("Page size", "Items per request, 2 to 1500."),
@@ -25,7 +28,7 @@ FIELDS = {
     "max_retry_seconds": ("Max retry seconds", "Time budget of one page for all its tries; 0 turns retries off."),
     "verify": ("Verify TLS", "true, false, or the path of a CA file."),
     "proxy": ("Proxy", "URL of an HTTP proxy; empty uses the environment's."),
-    "test_plan_id": ("Test plan id", 'Plan that the "Test" button asks for; without one the key cannot be verified.'),
+    TEST_PLAN_ID: ("Test plan id", 'Plan that the "Test" button asks for; without one the key cannot be verified.'),
 }
 
 _JSON_TYPES = {int: "integer", float: "number"}

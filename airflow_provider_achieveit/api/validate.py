@@ -148,14 +148,14 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
-def check_plan_id(plan_id: Any) -> str:
+def check_plan_id(plan_id: Any, name: str = "plan_id") -> str:
     """Return a plan id that is safe within a URL and a path.
 
     Raises:
         AchieveItConfigError: It is not 1 to 64 letters, digits and hyphens.
     """
     if not isinstance(plan_id, str) or not _PLAN_ID.fullmatch(plan_id):
-        raise AchieveItConfigError(f"plan_id {shown(plan_id)} is not 1 to 64 letters, digits and hyphens")
+        raise AchieveItConfigError(f"{name} {shown(plan_id)} is not 1 to 64 letters, digits and hyphens")
     return plan_id
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+import logging
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowException, BaseHook
 from airflow_provider_achieveit.api.errors import (
-    AchieveItAuthError,
     AchieveItConfigError,
     AchieveItError,
+    AchieveItForbiddenError,
     AchieveItNotFoundError,
 )
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
+from airflow_provider_achieveit.api.validate import check_plan_id, is_given, shown, text
 from airflow_provider_achieveit.exceptions import as_task_errors
+from airflow_provider_achieveit.get_provider_info import FIELDS, TEST_PLAN_ID, UI_FIELD_BEHAVIOUR, conn_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +29,13 @@ if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.api.plan_version import PlanVersion
 
+log = logging.getLogger(__name__)
+
 #: Asked for by the connection test where the connection names no plan. Nobody's plan has this id.
 _NO_PLAN = "00000000-0000-0000-0000-000000000000"
+_UNSURE = (
+    "Whether the key is valid can't be told without a plan: set the extra test_plan_id to one that its user can view."
+)
 
 
 class AchieveItHook(BaseHook):
@@ -77,7 +85,7 @@ class AchieveItHook(BaseHook):
         try:
             return self.get_connection(self.achieveit_conn_id)
         except AirflowException as error:
-            what = f"The Airflow connection {self.achieveit_conn_id!r} can't be used ({error})"
+            what = f"The Airflow connection {shown(self.achieveit_conn_id)} can't be used ({shown(str(error))})"
             raise AchieveItConfigError(what) from error
 
     def get_plan_items(
@@ -132,30 +140,24 @@ class AchieveItHook(BaseHook):
         try:
             connection = self._connection()
             settings = replace(client_settings(connection), max_retry_seconds=0)
-            plan_id = _extras(connection).get("test_plan_id")
-            client = AchieveItClient(connection.password, settings)
-        except AchieveItError as error:
-            return False, str(error)
-        try:
-            version = client.plan(plan_id or _NO_PLAN).version()
-        except (AchieveItAuthError, AchieveItNotFoundError) as error:
-            if plan_id or error.status == 401:
+            plan_id = _test_plan_id(connection)
+            with AchieveItClient(connection.password, settings) as client:
+                version = client.plan(plan_id or _NO_PLAN).version()
+        except AchieveItForbiddenError as error:
+            if plan_id:
                 return False, str(error)
-            return True, (
-                f"{settings.base_url} answers ({error.status} for a plan that does not exist). Whether the key is "
-                "valid can't be told without a plan: set the extra test_plan_id to one that its user can view."
-            )
+            return True, f"{settings.base_url} answers 403 for a plan that does not exist, as AchieveIt does. {_UNSURE}"
+        except AchieveItNotFoundError as error:
+            if plan_id:
+                return False, str(error)
+            return False, f"{settings.base_url} answers 404, as any web server does that is not AchieveIt. {_UNSURE}"
         except AchieveItError as error:
             return False, str(error)
-        finally:
-            client.close()
         return True, f"The key's user sees {version.total_count} items of plan {plan_id or _NO_PLAN}."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return the connection form's changes to the standard fields, for Airflow 2.11 to 3.1."""
-        from airflow_provider_achieveit.get_provider_info import UI_FIELD_BEHAVIOUR
-
         return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
 
     @classmethod
@@ -163,8 +165,6 @@ class AchieveItHook(BaseHook):
         """Return the connection form's own fields, for Airflow 2.11 to 3.1."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from wtforms import StringField
-
-        from airflow_provider_achieveit.get_provider_info import conn_fields
 
         # Text for numbers as well: a form's number field does not take an empty value.
         return {
@@ -185,8 +185,22 @@ def client_settings(connection: Any) -> ClientSettings:
         AchieveItConfigError: A field can't be used.
     """
     extras = _extras(connection)
-    names = [field.name for field in fields(ClientSettings) if field.name in extras]
+    unknown = [shown(name) for name in extras if name not in FIELDS]
+    if unknown:
+        log.warning(
+            "The Airflow connection %s has extras that are unknown and change nothing: %s. Known are %s.",
+            shown(connection.conn_id),
+            ", ".join(unknown),
+            ", ".join(FIELDS),
+        )
+    names = FIELDS.keys() & extras.keys() - {TEST_PLAN_ID}
     return ClientSettings(base_url=_base_url(connection), **{name: extras[name] for name in names})
+
+
+def _test_plan_id(connection: Any) -> str | None:
+    """Return the plan that the test button asks for, if the connection names one."""
+    plan_id = _extras(connection).get(TEST_PLAN_ID)
+    return check_plan_id(text(TEST_PLAN_ID, plan_id), TEST_PLAN_ID) if is_given(plan_id) else None
 
 
 def _extras(connection: Any) -> dict[str, Any]:
@@ -196,7 +210,9 @@ def _extras(connection: Any) -> dict[str, Any]:
     except ValueError:
         extras = None
     if not isinstance(extras, dict):
-        raise AchieveItConfigError(f"The extra of the Airflow connection {connection.conn_id!r} is no JSON object")
+        raise AchieveItConfigError(
+            f"The extra of the Airflow connection {shown(connection.conn_id)} is not a JSON object"
+        )
     return extras
 
 

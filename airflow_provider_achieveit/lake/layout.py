@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.api.validate import shown
 
 PLAN_ITEMS_TABLE = "plan_items"
 #: The folder of all manifests, in every table format.
@@ -41,7 +42,7 @@ def make_label(text: str | None, moment: datetime) -> str:
     if text is None:
         text = _DEFAULT_LABEL
     if not isinstance(text, str):
-        raise AchieveItConfigError(f"snapshot {text!r:.100} is not text")
+        raise AchieveItConfigError(f"snapshot {shown(text)} is not text")
     label = text
     if "%" in text:
         try:
@@ -49,8 +50,8 @@ def make_label(text: str | None, moment: datetime) -> str:
         except ValueError:  # a surrogate or a zero byte, which no label has either
             label = ""
     if not is_readable_label(label) or ":" in label:
-        made = "" if label == text else f", which makes {label!r:.150},"
-        raise AchieveItConfigError(f"snapshot {text!r:.150}{made} is not {_LABEL_RULE}")
+        made = "" if label == text else f", which makes {shown(label)},"
+        raise AchieveItConfigError(f"snapshot {shown(text)}{made} is not {_LABEL_RULE}")
     return label
 
 

@@ -155,12 +155,25 @@ def test_all_extras_are_used(hook: Hook) -> None:
         "max_retry_seconds": 0,
         "verify": False,
         "test_plan_id": "p1",
-        "unknown": "ignored",
     }
     settings = hook(host="https://127.0.0.1", proxy="http://proxy:3128", **extras).get_conn().settings
     expected = ClientSettings("https://127.0.0.1", 200, 2, 3.0, 4.5, 0.0, verify=False, proxy="http://proxy:3128")
     assert settings == expected
     assert [type(value) for value in vars(settings).values()] == [type(value) for value in vars(expected).values()]
+
+
+def test_unknown_extras_are_one_warning_that_names_them(
+    hook: Hook, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A setting that is spelt wrong would be missed in silence; its value can be a secret."""
+    reader = hook(pagesize=5, timeout="hidden", verify_ssl=False, base_url="https://hidden.example.com", page_size=7)
+    assert reader.get_conn().settings.page_size == 7
+    assert reader.get_plan_version("p1").total_count == 25
+    [warning] = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider")]
+    assert (
+        "unknown and change nothing: 'pagesize', 'timeout', 'verify_ssl', 'base_url'. Known are page_size, " in warning
+    )
+    assert "hidden" not in warning
 
 
 def test_extras_as_the_forms_store_them_are_used(hook_of: HookOf) -> None:
@@ -223,7 +236,7 @@ def test_a_connection_that_does_not_exist_is_named(sandbox: Sandbox, conn_id: st
 def test_extras_that_are_no_object_are_refused(hook_of: HookOf, extra: str) -> None:
     """Going on with defaults would hide what someone meant to set."""
     text = json.dumps({"conn_type": "achieveit", "password": "k", "extra": extra})
-    with pytest.raises(AchieveItConfigError, match=r"'achieveit_default' (is no JSON|can't be used)"):
+    with pytest.raises(AchieveItConfigError, match=r"'achieveit_default' (is not a JSON|can't be used)"):
         hook_of(text).get_conn()
 
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
 import logging
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import pickle
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, SCHEMA_HASH
-from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
     from tests.lake.stores import LocalStores, S3Stores
     from tests.support.faulty_sandbox import Sandbox
 
@@ -160,13 +164,6 @@ def test_a_role_that_sees_the_destination_alone_can_export(export: Export, s3: S
     assert set(s3.objects()) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
 
 
-def test_rendered_fields_are_templates() -> None:
-    """Whatever names a place or a plan can be a template."""
-    assert set(AchieveItExportOperator.template_fields) == {
-        "plan_id", "destination", "destination_conn_id", "achieveit_conn_id", "snapshot",
-    }  # fmt: skip
-
-
 def test_declared_outlets_get_the_manifest_as_well(export: Export) -> None:
     """The event of a DAG's own outlet says the same as that of the plan's asset."""
     outlet, events = Asset("mine"), OutletEventAccessors()
@@ -178,9 +175,86 @@ def test_declared_outlets_get_the_manifest_as_well(export: Export) -> None:
     assert landed.dest_asset_key.uri == landed.dest_asset_key.name == where
 
 
-def test_a_plan_whose_asset_is_declared_has_one_event(export: Export, lake: LocalStores) -> None:
-    """Airflow would record another one for the alias, and start whoever waits for the asset twice."""
-    outlet, events = Asset(f"{lake.uri}/plan_items/plan=p1"), OutletEventAccessors()
+@pytest.mark.parametrize(
+    ("folder", "encoded"),
+    [("données", "donn%C3%A9es"), ("a b", "a%20b"), ("a#b", "a%23b"), ("100%", "100%25"), ("a+b=c@d", "a+b=c@d")],
+)
+def test_an_asset_has_an_encoded_uri_where_airflow_needs_one(
+    export: Export, tmp_path: Path, folder: str, encoded: str
+) -> None:
+    """Airflow takes ASCII only and cuts at a number sign; URIs that were plain stay as they are."""
+    events = OutletEventAccessors()
+    manifest = export(destination=str(tmp_path / folder)).execute({"outlet_events": events})
+    [landed] = events[AssetAlias("achieveit_landed_plans")].asset_alias_events
+    assert landed.dest_asset_key.uri == f"{tmp_path.as_uri()}/{encoded}/plan_items/plan=p1"
+    assert (tmp_path / folder / DATA).stat().st_size == manifest["files"][0]["bytes"]
+
+
+@pytest.mark.parametrize("name", [None, "okr"])
+def test_a_plan_whose_asset_is_declared_has_one_event(export: Export, lake: LocalStores, name: str | None) -> None:
+    """Whatever name it has there: Airflow would start whoever waits for the URI twice."""
+    uri = f"{lake.uri}/plan_items/plan=p1"
+    outlet, events = Asset(uri) if name is None else Asset(name=name, uri=uri), OutletEventAccessors()
     manifest = export(outlets=[outlet]).execute({"outlet_events": events})
     assert events[outlet].extra == manifest
     assert events[AssetAlias("achieveit_landed_plans")].asset_alias_events == []
+
+
+def test_the_log_says_what_landed(export: Export, caplog: pytest.LogCaptureFixture) -> None:
+    """Plan, label, size, version, time and requests, in one line for a person."""
+    with caplog.at_level(logging.INFO):
+        manifest = export().execute({})
+    [line] = [record.getMessage() for record in caplog.records if " landed as " in record.getMessage()]
+    size = manifest["files"][0]["bytes"]
+    assert line.startswith(
+        f"Plan {manifest['plan_name']!r} (p1) landed as snapshot now: 25 rows, {size} bytes, last updated "
+    )
+    assert manifest["version"]["last_updated"] in line
+    assert f"with {manifest['requests']} requests" in line
+
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("context", "warned"),
+    [
+        ({}, False),
+        ({"logical_date": NOW}, False),
+        ({"logical_date": NOW - DAY, "data_interval_end": NOW}, False),
+        ({"logical_date": NOW - 8 * DAY, "data_interval_end": NOW - 7 * DAY}, True),
+        ({"logical_date": NOW - DAY}, True),
+        ({"logical_date": None}, False),
+    ],
+)
+def test_a_run_for_another_day_says_that_it_has_the_values_of_today(
+    export: Export, caplog: pytest.LogCaptureFixture, context: dict[str, Any], warned: bool
+) -> None:
+    """A backfill cannot bring back the values of the past; the run of last night's interval is no backfill."""
+    export().execute(context)
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("the API has today's values only" in line and "label now" in line for line in lines) is warned
+
+
+@pytest.mark.parametrize("snapshot", ["%Y-%m-%dT%H%M%SZ", "week-%G-%V"])
+def test_a_label_can_be_made_of_the_time_of_the_export(export: Export, lake: LocalStores, snapshot: str) -> None:
+    """In UTC, by a strftime pattern."""
+    before = datetime.now(UTC)
+    manifest = export(snapshot=snapshot).execute({})
+    assert f"{before.replace(microsecond=0):{snapshot}}" <= manifest["snapshot"] <= f"{datetime.now(UTC):{snapshot}}"
+
+
+@pytest.mark.parametrize("outcome", ["landed", "failed"])
+def test_a_task_can_be_copied_and_pickled_after_it_ran(export: Export, sandbox: Sandbox, outcome: str) -> None:
+    """Airflow, and callbacks, do so; a client with its sockets could not be."""
+    operator = export()
+    if outcome == "failed":
+        sandbox.key = "another"
+        with pytest.raises(AirflowFailException):
+            operator.execute({})
+    else:
+        operator.execute({})
+    for twin in (copy.deepcopy(operator), pickle.loads(pickle.dumps(operator))):
+        assert twin.plan_id == "p1"
+        assert twin.on_kill() is None
