@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from tests.support.faulty_sandbox import Sandbox
     from airflow_provider_achieveit.sandbox.plans import Plan
     from tests.lake.support import Connect
+    from tests.support.faulty_sandbox import Sandbox
 
 ODD = "11/20/2026 10:00 AM"
 
