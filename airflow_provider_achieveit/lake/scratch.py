@@ -12,12 +12,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from airflow_provider_achieveit.lake.errors import AchieveItScratchError
 
 _PREFIX = "achieveit-spool-"
+#: No space, a quota that is used up, a file that may not grow.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -31,8 +33,17 @@ def scratch_directory() -> Iterator[Path]:
     """
     within = Path(tempfile.gettempdir())
     sweep(within.glob(f"{_PREFIX}*"))
-    with _named_when_full(within), locked_directory(within, _PREFIX) as directory:
-        yield directory
+    with ExitStack() as stack:
+        try:
+            directory = stack.enter_context(locked_directory(within, _PREFIX))
+        except OSError as error:
+            raise AchieveItScratchError(f"{within}: {type(error).__name__}: {error}") from error
+        try:
+            yield directory
+        except OSError as error:
+            if error.errno in _FULL:
+                raise AchieveItScratchError(f"{within}: {type(error).__name__}: {error}") from error
+            raise
 
 
 @contextmanager
@@ -48,18 +59,6 @@ def locked_directory(within: Path, prefix: str) -> Iterator[Path]:
             # Also after an exception inside rmtree, such as a signal's: a directory that stays locked is never swept.
             if lock is not None:
                 os.close(lock)
-
-
-@contextmanager
-def _named_when_full(within: Path) -> Iterator[None]:
-    """Name the temporary directory when there is no room in it."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or (isinstance(error.filename, str) and error.filename.startswith(f"{within}/{_PREFIX}")):
-            raise AchieveItScratchError(f"{within}: {type(error).__name__}: {error}") from error
-        raise
 
 
 def _make_locked(within: Path, prefix: str) -> tuple[Path, int | None]:

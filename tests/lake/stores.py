@@ -88,11 +88,13 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
     Attributes:
         writes: How many requests to change something came in since `empty`.
         before_write: Called with that number before such a request is looked at; True refuses it.
+        conditions: Whether requests with conditions are known; else they are refused.
         narrow: Whether the credentials have rights on what lies under the destination, and on nothing else.
     """
 
     _server: ThreadingHTTPServer | BaseWSGIServer
     narrow = False
+    conditions = True
 
     def __enter__(self) -> Any:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -131,6 +133,7 @@ class S3Stores(RemoteStores):
             def log_request(self, *_: object) -> None:
                 pass
 
+        self._open, self._idle = 0, threading.Condition()
         application = DomainDispatcherApplication(create_backend_app)
         self._application = application
         self._server = make_server("127.0.0.1", 0, self._gate, threaded=True, request_handler=Handler)
@@ -156,6 +159,24 @@ class S3Stores(RemoteStores):
     def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
         denied = Response(body, 403, content_type="application/xml")
+        with self._idle:
+            self._open += 1
+        try:
+            return self._answered(environ, start_response, denied)
+        finally:
+            with self._idle:
+                self._open -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Return when no request is under way."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: self._open == 0, 30)
+
+    def _answered(self, environ: WSGIEnvironment, start_response: StartResponse, denied: Response) -> Iterable[bytes]:
+        if not self.conditions and ("HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return Response(b"<Error><Code>NotImplemented</Code></Error>", 501)(environ, start_response)
         ours = environ["PATH_INFO"].startswith(f"/{ROOT}/")
         if ours and environ["REQUEST_METHOD"] in ("PUT", "POST") and self._refused():
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

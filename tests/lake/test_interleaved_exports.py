@@ -1,156 +1,168 @@
-"""Exports of one plan to one label at the same time, step by step in every order that Hypothesis comes up with."""
+"""Exports of one plan at the same time, step by step in every order that Hypothesis comes up with."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import pytest
 from fsspec.implementations.local import LocalFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_achieveit.api.cancellation import Cancellation
-from airflow_provider_achieveit.lake.errors import AchieveItStoreError
-from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
+from airflow_provider_achieveit.lake.errors import AchieveItContendedError, AchieveItOutdatedError, AchieveItStoreError
+from airflow_provider_achieveit.lake.layout import latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from airflow_provider_achieveit.lake.sinks.parquet import publish_snapshot
 from tests.lake.support import ContendedStore
+from tests.lake.turns import MEMORY, Export, Pauses, TurningStore, Turns, is_whole
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-DATA = table_key(PLAN_ITEMS_TABLE, "p", "now")
-MANIFEST = manifest_key("p", "now")
 LATEST = latest_key("p")
-#: Where no disk has to turn, if there is such a place.
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-class Turns:
-    """Lets one of several threads go on at a time; which one, is given."""
-
-    def __init__(self, order: Sequence[int], threads: int) -> None:
-        self._order = iter(order)
-        self._alive = threads
-        self._waiting: set[str] = set()
-        self._turn: str | None = None
-        self._changed = threading.Condition()
-
-    def take(self, name: str) -> None:
-        with self._changed:
-            self._waiting.add(name)
-            self._pass_on()
-            assert self._changed.wait_for(lambda: self._turn == name, 30)
-            self._turn = None
-            self._waiting.remove(name)
-
-    def leave(self) -> None:
-        with self._changed:
-            self._alive -= 1
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        if self._waiting and len(self._waiting) == self._alive:
-            self._turn = sorted(self._waiting)[next(self._order, 0) % self._alive]
-            self._changed.notify_all()
-
-
-class TurningStore(Store):
-    """A store whose every operation on an object waits for its turn; objects are swapped one by one, as on S3."""
-
-    def __init__(self, root: Path, turns: Turns, name: str) -> None:
-        super().__init__(LocalFileSystem(), str(root))
-        self._turns, self._name = turns, name
-
-    def publish(self, files: Sequence[tuple[Path, str]]) -> None:
-        for file in files:
-            self._turns.take(self._name)
-            super().publish([file])
-
-    def read(self, key: str) -> bytes | None:
-        self._turns.take(self._name)
-        return super().read(key)
-
-    def sha256(self, key: str, scratch: Path) -> str | None:
-        self._turns.take(self._name)
-        return super().sha256(key, scratch)
-
-
-class Sleeper(Cancellation):
-    """Sleeps in its own way."""
-
-    def __init__(self, sleep: Callable[[float], None]) -> None:
-        super().__init__()
-        self._sleep = sleep
-
-    def sleep(self, seconds: float) -> None:
-        self._sleep(seconds)
-
-
-def publish(store: Store, name: str, sleep: Callable[[float], None]) -> bool:
-    """Publish what only this export has read; whether that worked out."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as spool:
-        data = Path(spool) / "plan_items.parquet"
-        data.write_text(f"the items of {name}")
-        file = {"table": "plan_items", "sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
-        manifest = {"plan_id": "p", "snapshot": "now", "rows": 1, "files": [file], "by": name}
-        try:
-            publish_snapshot(store, manifest, [(data, DATA)], Path(spool), Sleeper(sleep))
-        except AchieveItStoreError as error:
-            assert "was overwritten by another export 4 times" in str(error)
-            return False
-        return True
-
-
-def publish_in_turn(root: Path, turns: Turns, name: str) -> bool:
-    """Publish when it is this export's turn; a pause ends when its turn comes."""
+def publish_in_turn(root: Path, turns: Turns, export: Export) -> str:
+    """Publish when it is this export's turn; how that ended."""
     try:
-        return publish(TurningStore(root, turns, name), name, lambda _: turns.take(name))
+        export.publish(TurningStore(root, turns, export.name), Pauses(turns, export.name))
+    except AchieveItStoreError as error:
+        return type(error).__name__
     finally:
         turns.leave()
+    return "landed"
 
 
-def test_who_was_overwritten_waits_longer_each_time_and_differently_from_others(tmp_path: Path) -> None:
-    """Exports in step would otherwise overwrite each other until all of them give up."""
-    pauses: list[list[float]] = [[], []]
-    for each in pauses:
-        assert not publish(ContendedStore(LocalFileSystem(), str(tmp_path)), "a", each.append)
-        assert len(each) == 4
-        assert 0 < each[0] < each[1] < each[2] < each[3]
-    assert pauses[0] != pauses[1]
+@st.composite
+def _exports(draw: st.DrawFn) -> list[Export]:
+    """Two or three exports, of one or two labels and tables, none of them read at the same time."""
+    count = draw(st.integers(2, 3))
+    reads = draw(st.permutations(range(1, count + 1)))
+    labels = draw(st.lists(st.sampled_from(["now", "then"]), min_size=count, max_size=count))
+    tables = draw(st.sampled_from([("plan_items",), ("plan_items", "plan_item_tags")]))
+    return [Export("abc"[number], labels[number], reads[number], tables) for number in range(count)]
 
 
-def test_whose_table_is_back_after_the_pause_has_nothing_more_to_do(tmp_path: Path) -> None:
-    """The other export may have had the same items, or have been published over in the meantime."""
-    store = ContendedStore(LocalFileSystem(), str(tmp_path))
-    pauses: list[float] = []
-
-    def put_back(seconds: float) -> None:
-        pauses.append(seconds)
-        (tmp_path / DATA).write_text("the items of a")
-
-    assert publish(store, "a", put_back)
-    assert len(pauses) == 1
+#: Who goes on, for a few steps each: faults need one export to go far while another one stands still.
+_ORDERS = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 12)), max_size=8).map(
+    lambda stretches: [who for who, steps in stretches for _ in range(steps)]
+)
 
 
-@settings(max_examples=400, deadline=None, database=None)
-@given(order=st.lists(st.integers(0, 5), max_size=60), exports=st.integers(2, 3))
-@example(order=[0, 2, 2, 0, 2, 2, 2, 2], exports=3)  # a third one comes in while the second mends what the first broke
-def test_when_all_succeed_the_manifest_and_the_latest_one_match_the_file(order: list[int], exports: int) -> None:
-    """Whoever wins, nobody is told of success while a reader finds one export's manifest with another one's file."""
-    turns = Turns(order, exports)
-    with tempfile.TemporaryDirectory(dir=MEMORY) as root, ThreadPoolExecutor(exports) as threads:
-        succeeded = list(threads.map(lambda name: publish_in_turn(Path(root), turns, name), "abc"[:exports]))
-        data, manifest, latest = ((Path(root) / key).read_bytes() for key in (DATA, MANIFEST, LATEST))
-        left = [path for path in Path(root).rglob("*") if path.is_file()]
-    assert any(succeeded)
-    assert len(left) == 3
-    if all(succeeded):
-        landed: dict[str, Any] = json.loads(manifest)
-        assert landed["files"][0]["sha256"] == hashlib.sha256(data).hexdigest()
-        assert latest == manifest
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(order=_ORDERS, exports=_exports(), before=st.booleans())
+@example(
+    # The older one looks while the newer one is between its table and its manifest, and goes on when that has ended.
+    order=[0] * 7 + [1] * 4 + [0] * 6,
+    exports=[Export("a", "now", 2), Export("b", "now", 1)],
+    before=False,
+)
+def test_the_latest_read_wins_whole_in_every_order(order: list[int], exports: list[Export], before: bool) -> None:
+    """Each label ends with the files and the manifest of the latest read, and latest.json is the latest of all.
+
+    An export that has read earlier either landed first, or is told that it is outdated.
+    """
+    turns = Turns(order, len(exports))
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory, ThreadPoolExecutor(len(exports)) as threads:
+        root = Path(directory)
+        if before:
+            Export("before", "now", 0).publish(Store(LocalFileSystem(), directory), Pauses())
+        outcomes = list(threads.map(lambda export: publish_in_turn(root, turns, export), exports))
+        for label in {export.label for export in exports}:
+            of_label = [export for export in exports if export.label == label]
+            latest = max(of_label, key=lambda export: export.read)
+            manifest = json.loads((root / manifest_key("p", label)).read_bytes())
+            assert manifest["plan_name"] == latest.name
+            assert is_whole(root, manifest)
+            assert outcomes[exports.index(latest)] == "landed"
+        assert set(outcomes) <= {"landed", "AchieveItOutdatedError"}
+        newest = max(exports, key=lambda export: export.read)
+        assert (root / LATEST).read_bytes() == (root / manifest_key("p", newest.label)).read_bytes()
+        assert not list(root.glob(".*"))
+
+
+def test_an_older_read_does_not_replace_a_newer_snapshot(tmp_path: Path) -> None:
+    """Nothing changes, and the error says what has landed."""
+    store = Store(LocalFileSystem(), str(tmp_path))
+    newer = Export("newer", "now", 2).publish(store, Pauses())
+    with pytest.raises(AchieveItOutdatedError, match=r"was read at 2026-11-23T10:00:01.*10:00:02"):
+        Export("older", "now", 1).publish(store, Pauses())
+    assert is_whole(tmp_path, newer)
+    assert json.loads((tmp_path / LATEST).read_bytes()) == newer
+
+
+def test_an_older_read_of_another_label_lands_and_is_not_the_latest(tmp_path: Path) -> None:
+    """Whoever asks what is in the lake gets the newest state."""
+    store = Store(LocalFileSystem(), str(tmp_path))
+    newer = Export("newer", "now", 2).publish(store, Pauses())
+    older = Export("older", "then", 1).publish(store, Pauses())
+    assert is_whole(tmp_path, older)
+    assert json.loads((tmp_path / LATEST).read_bytes()) == newer
+
+
+def test_a_clock_that_is_years_ahead_does_not_keep_everybody_else_out(tmp_path: Path) -> None:
+    """A snapshot that claims to have been read in the future is replaced."""
+    store = Store(LocalFileSystem(), str(tmp_path))
+    Export("wrong clock", "now", 10 * 366 * 86400).publish(store, Pauses())
+    landed = Export("right clock", "now", 1).publish(store, Pauses())
+    assert json.loads((tmp_path / LATEST).read_bytes()) == landed
+
+
+def test_a_killed_exports_table_is_waited_for_and_then_replaced(tmp_path: Path) -> None:
+    """A table without its manifest may be about to get one; pauses become longer, and differ between exports."""
+    pauses = [Pauses(), Pauses()]
+    for number, each in enumerate(pauses):
+        store = Store(LocalFileSystem(), str(tmp_path / str(number)))
+        Export("before", "now", 0).publish(store, Pauses())
+        file = tmp_path / str(number) / table_key("plan_items", "p", "now")
+        file.write_text("of an export that was killed before its manifest")
+        landed = Export("next", "now", 1).publish(store, each)
+        assert is_whole(tmp_path / str(number), landed)
+        assert len(each.seconds) == 3
+        assert 0 < each.seconds[0] < each.seconds[1] < each.seconds[2]
+    assert pauses[0].seconds != pauses[1].seconds
+
+
+def test_an_old_leftover_is_replaced_at_once(tmp_path: Path) -> None:
+    """Whoever wrote it a minute ago or earlier is not about to write its manifest."""
+    store = Store(LocalFileSystem(), str(tmp_path))
+    file = tmp_path / table_key("plan_items", "p", "now")
+    file.parent.mkdir(parents=True)
+    file.write_text("of a first export that was killed")
+    os.utime(file, (1e9, 1e9))
+    pauses = Pauses()
+    Export("next", "now", 1).publish(store, pauses)
+    assert pauses.seconds == []
+
+
+def test_who_finds_another_manifest_each_time_says_so(tmp_path: Path) -> None:
+    """Four times."""
+    pauses = Pauses()
+    with pytest.raises(AchieveItContendedError, match="was overwritten by another export 4 times"):
+        Export("a", "now", 1).publish(ContendedStore(LocalFileSystem(), str(tmp_path)), pauses)
+    assert len(pauses.seconds) == 4
+
+
+class LossyStore(Store):
+    """A store that returns other bytes than were written."""
+
+    def sha256(self, key: str) -> str | None:
+        return "0" * 64
+
+
+def test_a_store_that_returns_other_bytes_is_not_called_another_export(tmp_path: Path) -> None:
+    """Nobody looks for a second task where there is none."""
+    with pytest.raises(AchieveItStoreError, match="are read back otherwise") as caught:
+        Export("a", "now", 1).publish(LossyStore(LocalFileSystem(), str(tmp_path)), Pauses())
+    assert not isinstance(caught.value, AchieveItContendedError)
+
+
+def test_tables_that_are_no_longer_asked_for_are_removed(tmp_path: Path) -> None:
+    """The same label with other options leaves nothing behind, and other labels keep what they have."""
+    store = Store(LocalFileSystem(), str(tmp_path))
+    both = ("plan_items", "plan_item_tags")
+    Export("all", "now", 1, both).publish(store, Pauses())
+    Export("all", "then", 1, both).publish(store, Pauses())
+    Export("one", "now", 2).publish(store, Pauses())
+    tags = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("plan_item_tags.parquet")}
+    assert tags == {table_key("plan_item_tags", "p", "then")}

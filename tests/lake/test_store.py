@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
+from airflow_provider_achieveit.lake.layout import STAGING_PREFIX, leftover_patterns
 from airflow_provider_achieveit.lake.scratch import try_lock
-from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.objects import Store, SwappedMeanwhileError
 from tests.lake.stores import BUCKET, LocalStores, S3Stores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.lake.stores import GcsStores, Stores
 
@@ -41,25 +41,40 @@ def written(path: Path, body: bytes) -> Path:
     return path
 
 
+def size(store: Store, key: str) -> int:
+    """The size of an object that is there."""
+    state = store.look(key)
+    assert state is not None
+    return state.size
+
+
+def publish(store: Store, files: Sequence[tuple[Path, str]]) -> None:
+    """Swap objects in, one after the other, whatever was there."""
+    with store.prepared(files) as copies:
+        for copy, key in copies:
+            store.swap(copy, key, store.look(key))
+
+
 def test_an_object_is_read_back_as_it_was_published(stores: Stores, tmp_path: Path) -> None:
     """Bytes, size and hash, also right after another process replaced it."""
     store = stores.store()
     for body in (b"first", b"second, and longer"):
-        store.publish([(written(tmp_path / "local", body), KEY)])
+        publish(store, [(written(tmp_path / "local", body), KEY)])
         assert stores.objects() == {KEY: body}
         assert store.read(KEY) == body
-        assert store.size(KEY) == len(body)
-        assert store.sha256(KEY, tmp_path / "scratch") == hashlib.sha256(body).hexdigest()
-        assert not (tmp_path / "scratch").exists()
+        assert size(store, KEY) == len(body)
+        assert store.sha256(KEY) == hashlib.sha256(body).hexdigest()
+        assert store.download(KEY, tmp_path / "copy") == store.sha256(KEY)
+        assert (tmp_path / "copy").read_bytes() == body
     stores.put(KEY, b"somebody else's")
     assert store.read(KEY) == b"somebody else's"
-    assert store.size(KEY) == len(b"somebody else's")
+    assert size(store, KEY) == len(b"somebody else's")
 
 
 def test_what_is_not_there_is_none(stores: Stores, tmp_path: Path) -> None:
     """No object is no error."""
     store = stores.store()
-    assert store.read(KEY) is store.size(KEY) is store.sha256(KEY, tmp_path / "scratch") is None
+    assert store.read(KEY) is store.look(KEY) is store.sha256(KEY) is store.download(KEY, tmp_path / "copy") is None
 
 
 def test_a_uri_names_the_whole_place(stores: Stores) -> None:
@@ -96,13 +111,13 @@ def test_rights_on_what_lies_under_the_destination_are_enough(
         store = remote.store()
         store.check()
         assert store.read("a/b.json") is None
-        assert store.size("a/b.json") is None
-        assert store.sha256("a/b.json", tmp_path / "scratch") is None
-        store.publish([(written(tmp_path / "file", b"body"), "a/b.json")])
+        assert store.look("a/b.json") is None
+        assert store.sha256("a/b.json") is None
+        publish(store, [(written(tmp_path / "file", b"body"), "a/b.json")])
         store.check()
         assert store.read("a/b.json") == b"body"
         assert store.read("a/c.json") is None
-        assert store.size("a/b.json") == 4
+        assert size(store, "a/b.json") == 4
     finally:
         remote.narrow = False
 
@@ -135,7 +150,7 @@ def nobody_writes() -> Iterator[Path]:
 
 def test_a_read_only_directory_is_named(nobody_writes: Path) -> None:
     """Before the work, and not after the last page."""
-    with pytest.raises(AchieveItStoreError, match=f"{nobody_writes} is no directory that can be written to"):
+    with pytest.raises(AchieveItStoreError, match=f"{nobody_writes} is not a writable directory"):
         Store(LocalFileSystem(), str(nobody_writes / "lake")).check()
 
 
@@ -143,7 +158,7 @@ def test_a_file_where_the_destination_should_be_is_named(tmp_path: Path) -> None
     """At the destination, and above it."""
     written(tmp_path / "file", b"")
     for root in (tmp_path / "file", tmp_path / "file" / "lake"):
-        with pytest.raises(AchieveItStoreError, match=f"{tmp_path}/file is no directory"):
+        with pytest.raises(AchieveItStoreError, match=f"{tmp_path}/file is not a writable directory"):
             Store(LocalFileSystem(), str(root)).check()
 
 
@@ -165,7 +180,7 @@ def test_objects_are_swapped_in_the_order_given(stores: Stores, tmp_path: Path) 
         stores.before_write = lambda number: number >= 2
     files = [(written(tmp_path / name, name.encode()), name) for name in "abc"]
     with pytest.raises(AchieveItStoreError, match=f"writing {stores.uri}/b failed"):
-        stores.store().publish(files)
+        publish(stores.store(), files)
     assert stores.objects() == {"a": b"a"}
 
 
@@ -174,7 +189,7 @@ def test_nothing_is_swapped_when_a_later_object_cannot_even_be_copied(local: Loc
     local.put("x", b"a file in the way")
     files = [(written(tmp_path / "f", b"new"), key) for key in ("a", "x/b")]
     with pytest.raises(AchieveItStoreError, match=f"writing {local.uri}/x/b failed: (NotADirectory|FileExists)Error"):
-        local.store().publish(files)
+        publish(local.store(), files)
     assert local.objects() == {"x": b"a file in the way"}
 
 
@@ -191,7 +206,7 @@ def test_a_held_upload_shows_nothing_until_it_is_done(running_s3: S3Stores, tmp_
 
     running_s3.before_write = hold
     file = written(tmp_path / "f", b"later")
-    publishing = threading.Thread(target=lambda: running_s3.store().publish([(file, KEY)]))
+    publishing = threading.Thread(target=lambda: publish(running_s3.store(), [(file, KEY)]))
     publishing.start()
     assert held.wait(30)
     assert running_s3.objects() == {KEY: b"earlier"}
@@ -210,35 +225,153 @@ def test_a_large_object_is_uploaded_in_parts_and_a_failed_one_leaves_no_part(
         file.truncate(110 * 2**20)
     running_s3.before_write = lambda number: number == 3
     with pytest.raises(AchieveItStoreError, match=r"writing s3://.*/big failed"):
-        running_s3.store().publish([(tmp_path / "big", "big")])
+        publish(running_s3.store(), [(tmp_path / "big", "big")])
     running_s3.before_write = None
     assert running_s3.objects() == {"big": b"earlier"}
     assert running_s3.open_uploads() == []
 
 
-def test_temporary_files_beside_a_target_are_swept_unless_somebody_writes_them(local: LocalStores) -> None:
-    """A killed run's are nobody's any more; those of a run in another process are left alone, and so is all else."""
-    leftovers = "table/plan=p/snapshot=a/.table.parquet.0123abcd.achieveit-tmp", "_m/plan=p/.x.json.0.achieveit-tmp"
+def test_what_killed_exports_left_is_swept_unless_somebody_holds_it(local: LocalStores) -> None:
+    """Also where version 0.1.0 left it; what a run in another process holds is left alone, and so is all else."""
+    old = "table/plan=p/snapshot=a/.table.parquet.0123abcd.achieveit-tmp", "_manifests/plan=p/.x.json.0.achieveit-tmp"
+    staged, held = f"{STAGING_PREFIX}killed/0", f"{STAGING_PREFIX}alive/0"
     others = "table/plan=q/snapshot=a/.table.parquet.0.achieveit-tmp", "table/plan=p/snapshot=a/.hidden", "mine.tmp"
-    held = "table/plan=p/snapshot=b/.table.parquet.1.achieveit-tmp"
-    for key in (*leftovers, *others, held):
+    for key in (*old, staged, *others, held):
         local.put(key, b"half")
-    hold = try_lock(local.root / held)
+    hold = try_lock((local.root / held).parent)
     assert hold is not None
-    local.store().sweep("*/plan=p/snapshot=*")
-    local.store().sweep("_m/plan=p")
+    local.store().sweep(leftover_patterns("p"))
     assert set(local.objects()) == {*others, held}
     os.close(hold)
-    local.store().sweep("*/plan=p/snapshot=*")
+    local.store().sweep(leftover_patterns("p"))
     assert set(local.objects()) == {*others}
 
 
-def test_readers_skip_temporary_files(local: LocalStores, tmp_path: Path) -> None:
-    """Engines ignore names that start with a dot, so what a killed run left beside a file does no harm."""
-    pq.write_table(pa.table({"x": [1]}), tmp_path / "f")
-    local.store().publish([(tmp_path / "f", KEY)])
-    local.put(f"{Path(KEY).parent}/.table.parquet.0.achieveit-tmp", b"half a Parquet file")
-    assert ds.dataset(local.root / "table", format="parquet").to_table().num_rows == 1
+def test_copies_that_are_about_to_be_swapped_in_lie_outside_the_tables(local: LocalStores, tmp_path: Path) -> None:
+    """Some engines read every file in a table's folder, whatever its name."""
+    with local.store().prepared([(written(tmp_path / "f", b"new"), KEY)]):
+        assert [Path(key).parent.parent.name for key in local.objects()] == [""]
+        assert next(path.name for path in local.root.iterdir() if path.name != "table").startswith(STAGING_PREFIX)
+    assert local.objects() == {}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o600])
+def test_a_file_that_is_replaced_keeps_its_permissions(local: LocalStores, tmp_path: Path, mode: int) -> None:
+    """Somebody chose them."""
+    publish(local.store(), [(written(tmp_path / "f", b"old"), KEY)])
+    (local.root / KEY).chmod(mode)
+    publish(local.store(), [(written(tmp_path / "f", b"new"), KEY)])
+    assert (local.root / KEY).stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_a_new_file_follows_the_umask(local: LocalStores, tmp_path: Path, umask: int, mode: int) -> None:
+    """As any other program's would."""
+    before = os.umask(umask)
+    try:
+        publish(local.store(), [(written(tmp_path / "f", b"new"), KEY)])
+    finally:
+        os.umask(before)
+    assert (local.root / KEY).stat().st_mode & 0o777 == mode
+
+
+def test_an_object_that_was_swapped_meanwhile_is_not_overwritten(stores: Stores, tmp_path: Path) -> None:
+    """Whether there was one before or not."""
+    store = stores.store()
+    for seen, body in ((None, b"first"), (store.look(KEY), b"second")):
+        with store.prepared([(written(tmp_path / "f", b"ours"), KEY)]) as [(copy, _)]:
+            stores.put(KEY, body)
+            with pytest.raises(SwappedMeanwhileError):
+                store.swap(copy, KEY, seen)
+        assert stores.objects() == {KEY: body}
+
+
+def test_an_upload_that_takes_long_does_not_land_over_a_later_one(running_s3: S3Stores, tmp_path: Path) -> None:
+    """S3 itself looks whether the object still is what it was when the upload was decided on."""
+    running_s3.empty()
+    for earlier in (None, b"earlier"):
+        running_s3.put(KEY, earlier)
+        store = running_s3.store()
+        seen = store.look(KEY)
+
+        def replaced_on_the_way(_: int) -> bool:
+            running_s3.put(KEY, b"somebody else's")
+            return False
+
+        running_s3.before_write = replaced_on_the_way
+        with pytest.raises(SwappedMeanwhileError):
+            store.swap(written(tmp_path / "f", b"ours"), KEY, seen)
+        running_s3.before_write = None
+        assert running_s3.objects() == {KEY: b"somebody else's"}
+
+
+def test_a_store_without_conditions_is_written_to_all_the_same(running_s3: S3Stores, tmp_path: Path) -> None:
+    """What refuses a condition although nothing has changed does not know conditions."""
+    running_s3.empty()
+    running_s3.conditions = False
+    try:
+        for body in (b"first", b"second"):
+            publish(running_s3.store(), [(written(tmp_path / "f", body), KEY)])
+            assert running_s3.objects() == {KEY: body}
+    finally:
+        running_s3.conditions = True
+
+
+@pytest.mark.parametrize("size", [3, 8 * 2**20, 8 * 2**20 + 1])
+def test_large_objects_are_read_in_pieces(stores: Stores, tmp_path: Path, size: int) -> None:
+    """However many there are, also if the last one is full."""
+    body = os.urandom(size)
+    stores.put("big", body)
+    assert stores.store().sha256("big") == hashlib.sha256(body).hexdigest()
+    assert stores.store().download("big", tmp_path / "copy") == hashlib.sha256(body).hexdigest()
+    assert stores.store().read("big", 2) == body[:2]
+
+
+@pytest.mark.parametrize("stores", ["files", "s3"], indirect=True)  # the emulator of GCS takes no empty object
+def test_an_empty_object_is_read(stores: Stores) -> None:
+    """It has no byte that could be asked for."""
+    stores.put("empty", b"")
+    assert stores.store().read("empty") == b""
+    assert stores.store().sha256("empty") == hashlib.sha256(b"").hexdigest()
+
+
+class Interrupted(BaseException):
+    """As Airflow raises it in a task's main thread."""
+
+
+def test_an_interrupted_upload_ends_before_the_interrupt_goes_on(running_s3: S3Stores, tmp_path: Path) -> None:
+    """Else it would go on in fsspec's thread, and land over what comes next."""
+    running_s3.empty()
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_: int) -> bool:
+        held.set()
+        return not go.wait(30)
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    def interrupt_when_held() -> None:
+        assert held.wait(30)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    running_s3.before_write = hold
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    killer = threading.Thread(target=interrupt_when_held)
+    killer.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(Interrupted):
+            publish(running_s3.store(), [(written(tmp_path / "f", b"interrupted"), KEY)])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        killer.join()
+    assert time.monotonic() - started < 20
+    running_s3.put(KEY, b"the next export's")
+    running_s3.before_write = None
+    go.set()
+    running_s3.wait_until_idle()
+    assert running_s3.objects() == {KEY: b"the next export's"}
 
 
 def test_errors_name_the_object_and_what_the_store_said(running_s3: S3Stores, tmp_path: Path) -> None:
@@ -246,7 +379,7 @@ def test_errors_name_the_object_and_what_the_store_said(running_s3: S3Stores, tm
     running_s3.empty()
     running_s3.before_write = lambda _: True
     with pytest.raises(AchieveItStoreError) as caught:
-        running_s3.store().publish([(written(tmp_path / "f", b""), KEY)])
+        publish(running_s3.store(), [(written(tmp_path / "f", b""), KEY)])
     running_s3.before_write = None
     assert str(caught.value).startswith(f"writing {running_s3.uri}/{KEY} failed: PermissionError: Access Denied.")
     assert caught.value.retry_task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,9 @@ def local_copy(file: Path, copy: Path, target: Path) -> Path:
             with suppress(PermissionError):
                 os.chown(copy, replaced.st_uid, replaced.st_gid)
             copy.chmod(stat.S_IMODE(replaced.st_mode))
+    # The system's own time of a new file is a few milliseconds coarse, too coarse to tell two exports' files apart.
+    now = time.time_ns()
+    os.utime(copy, ns=(now, now))
     with copy.open("rb") as written:
         os.fsync(written.fileno())
     return copy

@@ -32,6 +32,18 @@ def condition(scheme: str, token: str | None) -> dict[str, Any]:
     return {}  # gcsfs passes on no generation
 
 
+def is_about_the_condition(error: BaseException | None) -> bool:
+    """Return whether a store refused an upload because of its condition: it is not met, or the store knows none."""
+    while error is not None:
+        response = getattr(error, "response", None)  # botocore's is a dictionary
+        metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+        statuses = {metadata.get("HTTPStatusCode"), getattr(error, "status_code", None), getattr(error, "code", None)}
+        if isinstance(error, FileExistsError) or statuses & {409, 412, 501}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def put_file(fs: AbstractFileSystem, file: Path, path: str, **arguments: Any) -> None:
     """Upload a file as one object; when the caller is interrupted, the upload ends before the interrupt goes on.
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
@@ -200,29 +200,27 @@ class Store:
             expected: What `look` returned.
 
         Raises:
-            SwappedMeanwhileError: It is something else by now. On GCS, and for objects of 100 MB and more on S3, that
-                is noticed only before the upload begins, unless the object is a new one.
+            SwappedMeanwhileError: It is something else by now. S3 and Azure look when the upload ends; before it begins
+                it is looked at for GCS and for objects of 100 MB and more on S3, unless the object is a new one.
         """
-        condition = _uploads.condition(self._scheme, None if expected is None else expected.token)
-        if self._upload_if(file, key, condition):
-            return
         if self.look(key) != expected:
             raise SwappedMeanwhileError(key)
         with self._explained("writing", key):
             if self.is_local:
                 file.replace(self._path(key))
+                return
+            condition = _uploads.condition(self._scheme, None if expected is None else expected.token)
+            try:
+                _uploads.put_file(self._fs, file, self._path(key), **condition)
+            except Exception as error:
+                if not condition or not _uploads.is_about_the_condition(error):
+                    raise
             else:
-                _uploads.put_file(self._fs, file, self._path(key))
-
-    def _upload_if(self, file: Path, key: str, condition: dict[str, Any]) -> bool:
-        """Upload if the store finds that the condition is met; False if it is not, or the upload failed."""
-        if not condition:
-            return False
-        # Each store says in its own way that a condition is not met. What else failed shows at the next upload.
-        with suppress(Exception):
-            _uploads.put_file(self._fs, file, self._path(key), **condition)
-            return True
-        return False
+                return
+        if self.look(key) != expected:
+            raise SwappedMeanwhileError(key)
+        with self._explained("writing", key):  # nothing has changed: this store does not know conditions
+            _uploads.put_file(self._fs, file, self._path(key))
 
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
