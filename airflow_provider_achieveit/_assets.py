@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LANDED_PLANS = "achieveit_landed_plans"
 
 #: What the UI shows for a mapped export: the plan's name once it is known, until then its id.
-MAP_INDEX_TEMPLATE = "{{ achieveit_plan_name | default(task.plan_id) }}"
+MAP_INDEX_TEMPLATE = "{{ achieveit_plan_name | default(task.plan_id or task.plan_ids) }}"
 
 
 def plan_asset(store: Store, plan_id: str) -> Asset:
@@ -48,20 +48,26 @@ def with_alias(outlets: Any) -> list[Any]:
     return [*given] if alias in given else [*given, alias]
 
 
-def send_event(context: Context, outlets: Sequence[Any], asset: Asset, manifest: Manifest) -> None:
-    """Send the event of a plan that has landed; the outlets that the DAG declares get the manifest as well.
+def send_events(context: Context, outlets: Sequence[Any], landed: Sequence[tuple[Asset, Manifest]]) -> None:
+    """Send an event for each plan that has landed.
 
-    An asset is known by its URI: where the DAG declares one with this URI, whatever its name, that is the one event.
+    An asset is known by its URI: where the DAG declares one with the URI of a plan, whatever its name, that is the
+    plan's event. Other assets that the DAG declares get the manifest of a single plan as well.
     """
     events: Any = context.get("outlet_events")
     if events is None:
         return
     declared = [outlet for outlet in outlets if isinstance(outlet, Asset)]
-    for outlet in declared:
-        events[outlet].extra = manifest
-    # Two events of one URI would start twice whoever waits for it.
-    if asset.uri not in [outlet.uri for outlet in declared]:
-        events[AssetAlias(LANDED_PLANS)].add(asset, extra=alias_extra(manifest))
+    if len(landed) == 1:
+        for outlet in declared:
+            events[outlet].extra = landed[0][1]
+    for asset, manifest in landed:
+        same = [outlet for outlet in declared if outlet.uri == asset.uri]
+        for outlet in same:
+            events[outlet].extra = manifest
+        # Two events of one URI would start twice whoever waits for it.
+        if not same:
+            events[AssetAlias(LANDED_PLANS)].add(asset, extra=alias_extra(manifest))
 
 
 def show_plan_name(context: Context, manifest: Manifest) -> None:

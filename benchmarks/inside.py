@@ -67,7 +67,7 @@ def _exporter(url: str) -> Callable[[str], float]:
 
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.api.settings import ClientSettings
-    from airflow_provider_achieveit.lake.export import export_plan
+    from airflow_provider_achieveit.lake.portfolio import export_plan
     from airflow_provider_achieveit.lake.sinks.objects import Store
 
     def export(plan: str) -> float:

@@ -44,6 +44,8 @@ class AchieveItError(Exception):
     retry_request: ClassVar[bool] = False
     #: Whether the `retries` of an Airflow task apply; else the task fails at once.
     retry_task: ClassVar[bool] = True
+    #: Whether it concerns all plans of a task, and not only the one that was asked for: then the task ends at once.
+    ends_task: ClassVar[bool] = False
     #: What the user can do.
     advice: ClassVar[str] = "Look at the log of the task."
 
@@ -111,6 +113,7 @@ class AchieveItError(Exception):
 class AchieveItConfigError(AchieveItError, ValueError):
     """A connection, argument or destination that cannot work; raised before a request is sent."""
 
+    ends_task = True
     situation = "bad connection, argument or destination"
     retry_task = False
     advice = "Correct the value that is named."
@@ -125,6 +128,7 @@ class AchieveItAuthError(AchieveItError):
 class AchieveItUnauthorizedError(AchieveItAuthError):
     """AchieveIt answered 401: the key is not valid."""
 
+    ends_task = True
     situation = "401"
     advice = "Put a valid API key into the password of the Airflow connection."
 
@@ -179,6 +183,7 @@ class AchieveItTimeoutError(AchieveItServerError):
 class AchieveItTlsError(AchieveItServerError):
     """The certificate or the TLS version was refused."""
 
+    ends_task = True
     situation = "certificate or TLS version refused"
     retry_request = False
     advice = (
@@ -189,6 +194,7 @@ class AchieveItTlsError(AchieveItServerError):
 class AchieveItClosedError(AchieveItServerError):
     """The client was closed while it was used, as when a task is killed."""
 
+    ends_task = True
     situation = "the client was closed meanwhile (the task was killed)"
     retry_request = False
     advice = "Run the task again."
@@ -197,6 +203,7 @@ class AchieveItClosedError(AchieveItServerError):
 class AchieveItRedirectError(AchieveItError):
     """AchieveIt answered 3xx: redirects are not followed."""
 
+    ends_task = True
     situation = "3xx"
     advice = "The key is never sent elsewhere: set the host to the API's own address."
 

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_achieveit.lake.export import export_plan
     from airflow_provider_achieveit.lake.manifest import Manifest
     from airflow_provider_achieveit.lake.options import ExportOptions
+    from airflow_provider_achieveit.lake.portfolio import Report, export_plan, export_plans
     from airflow_provider_achieveit.lake.read.snapshot import read_table
     from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
     from airflow_provider_achieveit.lake.sinks.objects import Store
@@ -28,9 +28,11 @@ __all__ = [
     "Manifest",
     "ManifestFolder",
     "ParquetSink",
+    "Report",
     "Sink",
     "Store",
     "export_plan",
+    "export_plans",
     "read_table",
 ]
 
@@ -39,9 +41,11 @@ _HOMES = {
     "Manifest": "manifest",
     "ManifestFolder": "sinks.base",
     "ParquetSink": "sinks.parquet",
+    "Report": "portfolio",
     "Sink": "sinks.base",
     "Store": "sinks.objects",
-    "export_plan": "export",
+    "export_plan": "portfolio",
+    "export_plans": "portfolio",
     "read_table": "read.snapshot",
 }
 

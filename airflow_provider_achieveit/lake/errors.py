@@ -53,6 +53,7 @@ class AchieveItGuardError(AchieveItDataError):
 class AchieveItStoreError(AchieveItError):
     """The object store refused."""
 
+    ends_task = True
     situation = "the object store refused"
     advice = "Check the destination and its Airflow connection."
 
@@ -60,6 +61,7 @@ class AchieveItStoreError(AchieveItError):
 class AchieveItManifestError(AchieveItStoreError):
     """The latest manifest is not one that this package wrote."""
 
+    ends_task = False
     situation = "latest.json is not a manifest of this package"
     advice = "An export without max_shrink and if_unchanged replaces it; or put the right file back."
 
@@ -67,6 +69,7 @@ class AchieveItManifestError(AchieveItStoreError):
 class AchieveItContendedError(AchieveItStoreError):
     """Another export kept overwriting the same snapshot."""
 
+    ends_task = False
     situation = "two exports of one snapshot kept overwriting each other"
     advice = "Let one task at a time write one snapshot (max_active_tis_per_dag=1, a pool), or give each its own label."
 
@@ -74,6 +77,7 @@ class AchieveItContendedError(AchieveItStoreError):
 class AchieveItOutdatedError(AchieveItStoreError):
     """Another export read the plan later, and its snapshot is there: this one must not replace it."""
 
+    ends_task = False
     situation = "another export has read the plan later, and landed first"
     advice = "Nothing needs to be done: the destination holds the later state of the plan."
 
@@ -81,5 +85,24 @@ class AchieveItOutdatedError(AchieveItStoreError):
 class AchieveItScratchError(AchieveItError):
     """The temporary directory is full, or not writable."""
 
+    ends_task = True
     situation = "the temporary directory is full or not writable"
     advice = "Make room there, or let TMPDIR name a larger directory: it has to hold the Parquet files of one plan."
+
+
+class AchieveItPortfolioError(AchieveItError):
+    """Some plans of a task failed, at least one of them in a way that another try can mend."""
+
+    situation = "some of many plans failed, and another try can help one of them at least"
+    advice = "Another try of the task exports the plans that failed; those that landed stay as they are."
+
+
+class AchieveItPortfolioFinalError(AchieveItError):
+    """Some plans of a task failed, and another try can help none of them."""
+
+    situation = "some of many plans failed, and another try can help none of them"
+    retry_task = False
+    advice = (
+        "Correct what is named, then clear the task: within 24 hours it goes on with the plans that failed. "
+        'on_plan_failure="warn" lets the task succeed with the others.'
+    )

@@ -1,102 +1,170 @@
-"""One export: snapshot, guards, manifest, publish."""
+"""The export of one plan: read it, check it, derive further tables, and hand all of it to the sink."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from airflow_provider_achieveit.api.client import AchieveItClient
-from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.api.plan import PlanClient
+from airflow_provider_achieveit.lake.derive import Derived, derive_tables, nearest_before, tables_asked_for
 from airflow_provider_achieveit.lake.guards import check_guards
-from airflow_provider_achieveit.lake.layout import make_label
+from airflow_provider_achieveit.lake.history import warn_of_replacement
 from airflow_provider_achieveit.lake.manifest import Manifest, Run, build_manifest, landed_version
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.read.snapshot import Snapshot, read_snapshot
+from airflow_provider_achieveit.lake.read.page_merger import NotProvenError
+from airflow_provider_achieveit.lake.read.snapshot import Snapshot, TooLong, read_one_page, read_snapshot
 from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.scratch import scratch_directory
-from airflow_provider_achieveit.lake.sinks.base import Sink
+from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
+
+log = logging.getLogger(__name__)
+
+#: How often the changes are made anew when other exports of the plan land meanwhile.
+_DERIVATIONS = 3
 
 
-def export_plan(
-    client: AchieveItClient,
-    sink: Sink,
-    plan_id: str,
-    *,
-    snapshot: str | None = None,
-    options: ExportOptions | None = None,
-    run: Run | None = None,
-) -> Manifest | None:
-    """Land a plan, complete or not at all.
+@dataclass(frozen=True)
+class Landed:
+    """A plan whose snapshot was handed to the sink."""
 
-    Args:
-        client: Client of the API.
-        sink: Where to.
-        plan_id: Id of the plan.
-        snapshot: Label of the partition; with a `%` in it a strftime pattern for the time in UTC; None for the UTC date
-            on which the export starts. The API has no history, so a label of the past could pass off today's values as
-            old ones.
-        options: What may be decided.
-        run: The Airflow task that asks for the export.
+    manifest: Manifest
 
-    Returns:
-        The manifest; None if the plan is unchanged and `if_unchanged` is `skip`.
 
-    Raises:
-        AchieveItOutdatedError: Another export has read the plan later, and landed first.
-        AchieveItError: As in `api.errors` and `lake.errors`; nothing was published then.
+@dataclass(frozen=True)
+class Unchanged:
+    """A plan that was left out: the destination holds its current version, as the manifest describes it."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Later:
+    """A plan that its first page did not settle: it has more pages, or people were editing it.
+
+    Attributes:
+        too_long: What was learnt of a plan of several pages.
     """
-    options = options or ExportOptions()
-    plan = client.plan(plan_id)
-    started = datetime.now(UTC)
-    label = make_label(snapshot, started)
-    sink.check()
-    needs_latest = options.if_unchanged == "skip" or options.max_shrink is not None
-    latest = sink.latest(plan_id) if needs_latest else None
-    if options.if_unchanged == "skip" and _holds(sink, latest, plan.version()):
-        return None
-    with scratch_directory() as directory:
-        proven = read_snapshot(
-            plan,
-            directory,
-            accept_inconsistent=options.on_inconsistent == "accept",
-        )
-        if options.if_unchanged == "skip" and _holds_content(sink, latest, proven):
-            return None
-        check_guards(proven, latest, options, plan_id)
-        manifest = build_manifest(
-            plan_id=plan_id,
-            plan_name=proven.plan_name,
-            label=label,
-            rows=proven.items.rows,
-            version=proven.version,
-            consistent=proven.consistent,
-            content_hash=proven.items.sha256,
+
+    too_long: TooLong | None
+
+
+@dataclass(frozen=True)
+class Export:
+    """What the plans of one task share.
+
+    Attributes:
+        sink: Where to.
+        commit: The landing of the task's snapshots.
+        label: Label of the snapshots.
+        started: When the task started, in UTC.
+        options: The options of the export.
+        run: The Airflow task that asks for the export.
+        before_landing: Called before a plan lands.
+    """
+
+    sink: Sink
+    commit: Commit
+    label: str
+    started: datetime
+    options: ExportOptions
+    run: Run | None
+    before_landing: Callable[[], None]
+
+    def try_one_page(self, plan: PlanClient) -> Landed | Unchanged | Later:
+        """Export a plan that fits on one page.
+
+        Raises:
+            AchieveItError: As in `api.errors` and `lake.errors`; nothing of the plan was published then.
+        """
+        if self.options.if_unchanged == "skip":
+            latest = self.sink.latest(plan.plan_id)
+            # A plan that cannot be skipped is not asked for its version: that saves a request.
+            if latest is not None and self._has_all(latest) and landed_version(latest) == plan.version():
+                return Unchanged(latest)
+        with scratch_directory() as directory:
+            try:
+                found = read_one_page(plan, directory)
+            except NotProvenError:
+                return Later(None)
+            return Later(found) if isinstance(found, TooLong) else self._land(plan, found, directory)
+
+    def read_on(self, plan: PlanClient, later: Later) -> Landed | Unchanged:
+        """Export a plan that one page did not settle.
+
+        Raises:
+            AchieveItError: As in `api.errors` and `lake.errors`; nothing of the plan was published then.
+        """
+        with scratch_directory() as directory:
+            snapshot = read_snapshot(
+                plan,
+                directory,
+                first=later.too_long,
+                accept_inconsistent=self.options.on_inconsistent == "accept",
+            )
+            return self._land(plan, snapshot, directory)
+
+    def _land(self, plan: PlanClient, snapshot: Snapshot, directory: Path) -> Landed | Unchanged:
+        latest = None
+        if self.options.max_shrink is not None or self.options.if_unchanged == "skip":
+            latest = self.sink.latest(plan.plan_id)
+        if latest is not None and self._is_same_content(snapshot, latest):
+            return Unchanged(latest)
+        check_guards(snapshot, latest, self.options, plan.plan_id)
+        derived = self._derive(plan, snapshot, directory)
+        manifest = self._manifest(plan, snapshot, derived)
+        plan.cancellation.check()
+        self.before_landing()
+        warn_of_replacement(self.sink, plan.plan_id, self.label)
+        self.commit.add(manifest, [snapshot.items, *derived.tables])
+        return Landed(manifest)
+
+    def _derive(self, plan: PlanClient, snapshot: Snapshot, directory: Path) -> Derived:
+        """Derive the further tables, anew if another export of the plan landed meanwhile."""
+        for _ in range(_DERIVATIONS):
+            derived = derive_tables(
+                self.sink, snapshot, plan.plan_id, self.label, self.options, self.started, directory
+            )
+            if nearest_before(self.sink, plan.plan_id, self.label) == derived.nearest:
+                break
+        return derived
+
+    def _manifest(self, plan: PlanClient, snapshot: Snapshot, derived: Derived) -> Manifest:
+        return build_manifest(
+            plan_id=plan.plan_id,
+            plan_name=snapshot.plan_name,
+            label=self.label,
+            rows=snapshot.items.rows,
+            version=snapshot.version,
+            consistent=snapshot.consistent,
+            content_hash=snapshot.items.sha256,
             schema_hash=SCHEMA_HASH,
-            rescued_values=sum(proven.rescued.values()),
-            table_format=sink.format,
-            read_at=proven.read_at,
-            started=started,
+            rescued_values=sum(snapshot.rescued.values()),
+            table_format=self.sink.format,
+            read_at=snapshot.read_at,
+            started=self.started,
             finished=datetime.now(UTC),
             requests=plan.requests,
-            attempts=proven.attempts,
-            run=run,
+            attempts=snapshot.attempts,
+            previous=derived.previous,
+            changes=derived.changes,
+            run=self.run,
         )
-        with sink.begin(client.cancellation) as commit:
-            commit.add(manifest, [proven.items])
-            [manifest] = commit.finish()
-    return manifest
 
+    def _has_all(self, manifest: Manifest) -> bool:
+        """Return whether what has landed is whole, and has the tables and columns that are asked for now."""
+        tables = {entry["table"] for entry in manifest["files"]}
+        is_current = manifest["schema_hash"] == SCHEMA_HASH and tables_asked_for(self.options) <= tables
+        return is_current and self.sink.is_whole(manifest)
 
-def _holds(sink: Sink, latest: Manifest | None, version: PlanVersion) -> bool:
-    """Whether the latest snapshot is of this version, and its files are there: a killed export may have torn them."""
-    return latest is not None and landed_version(latest) == version and sink.is_whole(latest)
-
-
-def _holds_content(sink: Sink, latest: Manifest | None, proven: Snapshot) -> bool:
-    """Return whether the latest snapshot has the content that was just read, as where the plan version is unknown."""
-    return (
-        latest is not None
-        and latest["consistent"]
-        and proven.consistent
-        and latest["content_hash"] == proven.items.sha256
-        and sink.is_whole(latest)
-    )
+    def _is_same_content(self, snapshot: Snapshot, latest: Manifest) -> bool:
+        """Return whether a plan whose version is unknown can be skipped because of its content."""
+        return (
+            self.options.if_unchanged == "skip"
+            and not snapshot.version.is_known
+            and latest["consistent"]
+            and snapshot.items.sha256 == latest["content_hash"]
+            and self._has_all(latest)
+        )

@@ -17,6 +17,8 @@ Detect = Literal["version", "content"]
 IfUnchanged = Literal["export", "skip"]
 OnDrift = Literal["auto", "rescue", "fail"]
 OnInconsistent = Literal["fail", "accept"]
+OnPlanFailure = Literal["fail", "warn"]
+Tables = Literal["nested", "normalized"]
 
 
 def one_of(alias: Any) -> Callable[[str, Any], str]:
@@ -40,6 +42,8 @@ class ExportOptions:
         on_inconsistent: `fail`, or `accept`: publish what could not be proven, marked `consistent: false`.
         min_rows: Fewest rows that are published.
         max_shrink: Largest fraction of the latest snapshot's rows that may be gone; 0.3 refuses 69 after 100.
+        tables: `nested`, or `normalized`: the lists of `plan_items` as tables of their own as well.
+        changes: Whether the table of what changed since the latest snapshot is written.
 
     Raises:
         AchieveItConfigError: A value is none of these.
@@ -50,6 +54,8 @@ class ExportOptions:
     on_inconsistent: OnInconsistent = field(default="fail", metadata={"parse": one_of(OnInconsistent)})
     min_rows: int | None = field(default=None, metadata={"parse": _ROWS})
     max_shrink: float | None = field(default=None, metadata={"parse": _FRACTION})
+    tables: Tables = field(default="nested", metadata={"parse": one_of(Tables)})
+    changes: bool = field(default=True, metadata={"parse": validate.boolean})
 
     def __post_init__(self) -> None:
         validate.check_fields(self)

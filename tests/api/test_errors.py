@@ -27,9 +27,9 @@ from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItNotFo
 from airflow_provider_achieveit.api.plan_version import format_timestamp
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.lake import errors as lake_errors
-from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink

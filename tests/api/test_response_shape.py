@@ -9,7 +9,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItDataError, AchieveItMalformedError, AchieveItShapeError
-from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from tests.support.faulty_sandbox import Sandbox

@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
-from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 

@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 import pyarrow as pa
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
-from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.read.snapshot import read_table
 from airflow_provider_achieveit.lake.sinks.objects import Store
 

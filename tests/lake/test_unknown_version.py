@@ -12,9 +12,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
-from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.lake.support import read
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def make_unreadable(plan: Plan, value: Any = ODD) -> None:
 
 def export(client: AchieveItClient, lake: Path, **options: Any) -> dict[str, Any] | None:
     """Export the plan where nothing fails because of drift."""
-    store = Store(LocalFileSystem(), str(lake))
+    store = ParquetSink(Store(LocalFileSystem(), str(lake)))
     return export_plan(client, store, "p", snapshot="s", options=ExportOptions(on_drift="rescue", **options))
 
 

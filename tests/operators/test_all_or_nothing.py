@@ -18,8 +18,8 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
-from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from tests.lake.stores import GcsStores, LocalStores
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItScratchError
-from airflow_provider_achieveit.lake.export import export_plan
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 url, key, root, spools, limit = sys.argv[1:]

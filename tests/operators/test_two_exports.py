@@ -16,8 +16,8 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.plan_version import format_timestamp
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItOutdatedError
-from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ class Publication:
             return False
         self._committed = True
         self._remove_what_is_no_longer_named(seen.manifest)
-        log.info(
+        log.debug(
             "Plan %s: published %d rows as %s", self._manifest["plan_id"], self._manifest["rows"],
             self._store.uri(self._tables[0][1]),
         )  # fmt: skip

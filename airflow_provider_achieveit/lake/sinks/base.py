@@ -74,6 +74,18 @@ class ManifestFolder:
             if manifest is not None:
                 yield manifest
 
+    def readable_manifests(self, plan_id: str) -> Iterator[Manifest]:
+        """Yield the manifests of a plan's snapshots, without what is not a manifest.
+
+        Raises:
+            AchieveItStoreError: The store refused.
+        """
+        for key in self.manifest_keys(plan_id):
+            with suppress(AchieveItManifestError):
+                manifest = self._read(key, plan_id)
+                if manifest is not None:
+                    yield manifest
+
     def manifest_keys(self, plan_id: str | None = None) -> list[str]:
         """Return the keys of the manifests of all snapshots, or of one plan's."""
         prefix = layout.MANIFESTS if plan_id is None else layout.manifests_prefix(plan_id)
@@ -239,6 +251,8 @@ class Commit(ABC):
     @abstractmethod
     def add(self, manifest: Manifest, tables: Sequence[TableFile]) -> None:
         """Hand over a plan's snapshot, and fill `files` of its manifest; the files may be removed afterwards.
+
+        Several threads may add the snapshots of different plans.
 
         Raises:
             AchieveItOutdatedError: A later read of the plan has landed under its label.

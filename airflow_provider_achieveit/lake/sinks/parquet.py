@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import ClassVar
 
@@ -104,8 +105,9 @@ class _ParquetCommit(Commit):
             }
             for table, key in zip(tables, keys, strict=True)
         ]
-        sink.write_format(self._directory / "format.json")
-        body = self._directory / "manifest.json"
+        directory = Path(mkdtemp(dir=self._directory))  # other threads add other plans
+        sink.write_format(directory / "format.json")
+        body = directory / "manifest.json"
         body.write_bytes(encode(manifest))
         files = [(table.path, key) for table, key in zip(tables, keys, strict=True)]
         Publication(sink, manifest, files, body, self._cancellation).publish()
