@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, TIMESTAMP
+from airflow_provider_achieveit.lake.column_types import TIMESTAMP
+from airflow_provider_achieveit.lake.manifest import ChangeCounts
+from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
 from airflow_provider_achieveit.lake.table_file import TableFile
 from airflow_provider_achieveit.lake.tables.aligned import Alignment, Overlap, blocks, take
 from airflow_provider_achieveit.lake.tables.compare import Difference, compared_columns, difference
@@ -32,14 +33,6 @@ _BATCH = 1_500
 _NAMES = ["id", "name"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class ChangeCounts(TypedDict):
-    """How many items were added, removed and changed; of the latter, only those with an edited column count."""
-
-    added: int
-    removed: int
-    changed: int
 
 
 def change_table(
@@ -79,7 +72,7 @@ def change_table(
                 *found.columns,
                 repeated(from_snapshot, pa.string(), count),
                 repeated(to_snapshot, pa.string(), count),
-                detected.cast(TIMESTAMP),
+                detected.cast(TIMESTAMP.arrow),
             ]
             file.add(pa.RecordBatch.from_arrays(columns, schema=PLAN_ITEM_CHANGES))
             rows += count

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, PLAN_ITEMS_TABLE, TIMESTAMP
+from airflow_provider_achieveit.lake.column_types import TIMESTAMP
+from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, PLAN_ITEMS_TABLE
 from airflow_provider_achieveit.lake.table_file import TableWriter
 
 #: Name of the table of what changed since the snapshot before.
@@ -28,7 +29,7 @@ PLAN_ITEM_CHANGES = pa.schema(
         ("new_value", pa.string()),
         ("from_snapshot", pa.string()),
         ("to_snapshot", pa.string()),
-        ("detected_at", TIMESTAMP),
+        ("detected_at", TIMESTAMP.arrow),
     ]
 )
 
