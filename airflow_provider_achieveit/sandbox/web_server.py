@@ -79,18 +79,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a request of any method."""
-        body = b""
         refused = self._refusal()
-        if refused is None:
-            length = int(self.headers.get("Content-Length", 0))
-            body = self.rfile.read(length)
-            if len(body) < length:
-                raise ConnectionError("the client left before its request was whole")
-        path, _, query = self.path.partition("?")
-        path = unquote(path)
         if refused is not None:
             self._refuse(refused)
-        elif path == "/":
+            return
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client left before its request was whole")
+        path, _, query = self.path.partition("?")
+        path = unquote(path)
+        if path == "/" and self.command in ("GET", "HEAD"):
             self.send_answer(Answer(200, page(self.server.sandbox), "text/html; charset=utf-8"))
         elif path.startswith(f"{control.PREFIX}/"):
             self.send_answer(control.answer(self.server.sandbox, self.command, path, body))
@@ -178,4 +177,4 @@ class Handler(BaseHTTPRequestHandler):
         return bool(waiting.poll(seconds * 1000))
 
     def log_message(self, *_: object) -> None:
-        """Print nothing: the sandbox has a log of requests."""
+        """Print nothing for each request."""
