@@ -22,6 +22,7 @@ def sandbox_and_airflow(
     plans: Mapping[str, int] = DEMO_PLANS,
     ports: tuple[int, int] = (0, 0),
     environment: Mapping[str, str] | None = None,
+    make: type[Sandbox] = Sandbox,
 ) -> Iterator[tuple[Sandbox, LocalAirflow]]:
     """Run a sandbox and an Airflow whose connection `achieveit_default` leads to it.
 
@@ -31,13 +32,14 @@ def sandbox_and_airflow(
         plans: The sandbox's plans and their numbers of items.
         ports: Where sandbox and Airflow should listen; each takes a free port where that one is taken.
         environment: More environment variables for Airflow's programs.
+        make: The class of the sandbox; tests have one that does more.
 
     Yields:
         The sandbox, in a thread of this process, and Airflow, in processes of its own.
     """
     sandbox_port, airflow_port = (port if port and _is_free(port) else free_port() for port in ports)
     with (
-        Sandbox(dict(plans), port=sandbox_port, gzip=True) as sandbox,
+        make(dict(plans), port=sandbox_port, gzip=True) as sandbox,
         LocalAirflow(home, dags_folder, port=airflow_port, environment=environment) as airflow,
     ):
         airflow.add_connection("achieveit_default", "achieveit", host=sandbox.url, password=sandbox.key)

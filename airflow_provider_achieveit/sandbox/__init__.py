@@ -4,9 +4,8 @@ From a shell: `python -m airflow_provider_achieveit.sandbox`. From Python: `with
 It needs nothing but the standard library, and listens on loopback only.
 """
 
-from airflow_provider_achieveit.sandbox.log import Request
 from airflow_provider_achieveit.sandbox.plans import Plan
 from airflow_provider_achieveit.sandbox.server import DEMO_KEY, DEMO_PLANS, Sandbox
 from airflow_provider_achieveit.sandbox.state import State
 
-__all__ = ["DEMO_KEY", "DEMO_PLANS", "Plan", "Request", "Sandbox", "State"]
+__all__ = ["DEMO_KEY", "DEMO_PLANS", "Plan", "Sandbox", "State"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -12,7 +13,8 @@ from airflow_provider_achieveit.sandbox.faults import Answer, problem
 from airflow_provider_achieveit.sandbox.sorting import SORT_KEYS
 
 if TYPE_CHECKING:
-    from airflow_provider_achieveit.sandbox.log import Request
+    from email.message import Message
+
     from airflow_provider_achieveit.sandbox.server import Sandbox
 
 _PATH = re.compile("/exports/plans/([^/]+)")
@@ -20,15 +22,25 @@ _ACCEPTS_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 _DEFAULT_TAKE = 100
 
 
-def plan_of(path: str) -> str | None:
-    """The plan id in a path of the API."""
-    match = _PATH.fullmatch(path)
-    return match[1] if match else None
+@dataclass(eq=False, frozen=True, slots=True)
+class Request:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    query: str
+    headers: Message
+
+    @property
+    def plan(self) -> str | None:
+        """The plan id in the path."""
+        match = _PATH.fullmatch(self.path)
+        return match[1] if match else None
 
 
 def answer(sandbox: Sandbox, request: Request) -> Answer:
     """Answer a request as AchieveIt does."""
-    if not request.key_ok:
+    if request.headers.get("Authorization") != f"API-KEY {sandbox.key}":
         refused = problem(401, "The API key is missing or not valid.")
         refused.headers.append(("www-authenticate", "API-KEY"))
         return refused
@@ -47,7 +59,7 @@ def answer(sandbox: Sandbox, request: Request) -> Answer:
     if not sandbox.gzip:
         return Answer(200, body)
     vary = ("vary", "accept-encoding")
-    if not _ACCEPTS_GZIP.search(request.accept_encoding or ""):
+    if not _ACCEPTS_GZIP.search(request.headers.get("Accept-Encoding", "")):
         return Answer(200, body, headers=[vary])
     return Answer(200, gzip.compress(body, compresslevel=1, mtime=0), headers=[("content-encoding", "gzip"), vary])
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_achieveit.sandbox.checks import FLAG, OPTIONAL_TEXT, TEXT, check, is_nested, number, shown, whole
 from airflow_provider_achieveit.sandbox.faults import Answer, problem
-from airflow_provider_achieveit.sandbox.log import Traffic
 from airflow_provider_achieveit.sandbox.state import render
 
 if TYPE_CHECKING:
@@ -110,8 +109,7 @@ def _script(sandbox: Sandbox, body: Any) -> Any:
 
 
 def _requests(sandbox: Sandbox, _: Any) -> dict[str, Any]:
-    requests = sandbox.requests
-    return asdict(Traffic.of(requests)) | {"log": [asdict(request) for request in requests]}
+    return asdict(sandbox.traffic())
 
 
 def _reset_requests(sandbox: Sandbox, body: Any) -> dict[str, Any]:
@@ -143,7 +141,7 @@ ENDPOINTS = (
         [{"at": 2, "fault": {"status": 503, "retry_after": 5}}],
     ),
     Endpoint("DELETE", "/faults", "let nothing go wrong any more", lambda sandbox, _: _script(sandbox, [])),
-    Endpoint("GET", "/requests", "count the requests to the API, and list the newest 100,000", _requests),
+    Endpoint("GET", "/requests", "count the requests to the API, now and at most in flight", _requests),
     Endpoint("DELETE", "/requests", "count anew", _reset_requests),
     Endpoint("GET", "/settings", "show the settings", _settings),
     Endpoint("PATCH", "/settings", "change `key`, `latency`, `max_take` or `gzip`", _change_settings, {"latency": 0.1}),

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import threading
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_achieveit.sandbox import api
@@ -19,14 +20,14 @@ from airflow_provider_achieveit.sandbox.faults import (
     faulty_answer,
     problem,
 )
-from airflow_provider_achieveit.sandbox.log import Request, RequestLog
 from airflow_provider_achieveit.sandbox.plans import Clock, Plan
 from airflow_provider_achieveit.sandbox.web_server import Handler, HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from email.message import Message
     from types import TracebackType
+
+    from airflow_provider_achieveit.sandbox.api import Request
 
 #: The API key that the sandbox accepts unless it is told another.
 DEMO_KEY = "sandbox-key"
@@ -37,6 +38,15 @@ DEMO_PLANS = {
     "8b7d2e94-0c1f-4a63-b5e8-47a9c3d81f02": 0,
     "c5e19a70-6f38-4d2b-8a14-9e0b7d52c603": 3200,
 }
+
+
+@dataclass(slots=True)
+class Traffic:
+    """How many requests came in, how many of them are being answered now, and how many were at most."""
+
+    requests: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
 
 
 class Sandbox:
@@ -80,7 +90,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._clock = Clock()
         self._rules: list[Rule] = []
-        self._log = RequestLog()
+        self._traffic = Traffic()
         self._server: HttpServer | None = None
         for plan_id, items in (plans or {}).items():
             self.put_plan(plan_id, items)
@@ -173,21 +183,30 @@ class Sandbox:
         with self._lock:
             self._rules = rules
 
-    @property
-    def requests(self) -> list[Request]:
-        """The requests since the last reset (at most the newest 100,000), except those of the control endpoints."""
-        return self._log.requests()
+    def traffic(self) -> Traffic:
+        """Count the requests since the last reset, except those to the control endpoints."""
+        with self._lock:
+            return replace(self._traffic)
 
     def reset_requests(self) -> None:
-        """Empty the log and start to count anew."""
-        self._log.clear()
+        """Start to count anew."""
+        with self._lock:
+            self._traffic = Traffic(0, self._traffic.in_flight, self._traffic.in_flight)
 
-    def arrive(self, method: str, path: str, query: str, headers: Message) -> tuple[Request, Fault]:
+    def arrive(self, request: Request) -> Fault:
         """Note that a request to the API has come in, and return what is to go wrong with it."""
         with self._lock:
-            request = self._log.arrive(method, path, query, api.plan_of(path), headers, self.key)
+            traffic = self._traffic
+            traffic.requests += 1
+            traffic.in_flight += 1
+            traffic.max_in_flight = max(traffic.max_in_flight, traffic.in_flight)
             faults = [rule.fault for rule in self._rules if rule.strikes(request.plan)]
-        return request, {name: value for fault in faults for name, value in fault.items()}
+        return {name: value for fault in faults for name, value in fault.items()}
+
+    def leave(self, request: Request, answer: Answer | None) -> None:
+        """Note that a request has its answer, or that its client has gone."""
+        with self._lock:
+            self._traffic.in_flight -= 1
 
     def answer(self, request: Request, fault: Fault) -> Answer:
         """Answer a request, in which this is to go wrong."""

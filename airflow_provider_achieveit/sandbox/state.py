@@ -46,9 +46,9 @@ class Row(NamedTuple):
         head, _, tail = render(item).partition(b',"planId":')
         return cls(item["id"], depth, item.get("lastUpdated"), head + b",", b'"planId":' + tail)
 
-    def at(self, position: bytes) -> bytes:
-        """The item's JSON at a position (see `State.positions`)."""
-        return self.head + position + self.tail
+    def at(self, position: bytes) -> tuple[bytes, ...]:
+        """The item's JSON at a position (see `State.positions`), in parts."""
+        return self.head, position, self.tail
 
     def values(self) -> Item:
         """The item without its position, as a fresh dict."""
@@ -77,15 +77,17 @@ class State:
 
     def item(self, index: int) -> Item:
         """One item, as a fresh dict."""
-        item: Item = json.loads(self.rows[index].at(self.positions()[index]))
+        item: Item = json.loads(b"".join(self.rows[index].at(self.positions()[index])))
         return item
 
     def page(self, sort_key: str, descending: bool, skip: int, take: int) -> bytes:
         """The body of a response."""
         rows, positions = self.rows, self.positions()
-        order = self._order(sort_key, descending)[skip : skip + take]
-        items = b",".join([rows[index].at(positions[index]) for index in order])
-        return b'{"items":[%b],"totalCount":%d}' % (items, len(rows))
+        parts = [b'{"items":[']  # joined once: pages are large
+        for index in self._order(sort_key, descending)[skip : skip + take]:
+            parts += (*rows[index].at(positions[index]), b",")
+        end = b'],"totalCount":%d}' % len(rows)
+        return b"".join([*parts[:-1], end] if len(parts) > 1 else [*parts, end])
 
     def positions(self) -> list[bytes]:
         """`rowNumber` and `sequenceId` of each row, rendered: an outline number made from the order and the depths."""

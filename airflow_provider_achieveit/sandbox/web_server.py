@@ -13,14 +13,13 @@ from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from airflow_provider_achieveit.sandbox import control
+from airflow_provider_achieveit.sandbox import api, control
 from airflow_provider_achieveit.sandbox.checks import shown
 from airflow_provider_achieveit.sandbox.faults import Answer, problem
 from airflow_provider_achieveit.sandbox.page import page
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.sandbox.faults import Fault
-    from airflow_provider_achieveit.sandbox.log import Request
     from airflow_provider_achieveit.sandbox.server import Sandbox
 
 _LONGEST_BODY = 2**20
@@ -80,23 +79,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a request of any method."""
-        body = b""
         refused = self._refusal()
-        if refused is None:
-            length = int(self.headers.get("Content-Length", 0))
-            body = self.rfile.read(length)
-            if len(body) < length:
-                raise ConnectionError("the client left before its request was whole")
-        path, _, query = self.path.partition("?")
-        path = unquote(path)
         if refused is not None:
             self._refuse(refused)
-        elif path == "/":
+            return
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client left before its request was whole")
+        path, _, query = self.path.partition("?")
+        path = unquote(path)
+        if path == "/" and self.command in ("GET", "HEAD"):
             self.send_answer(Answer(200, page(self.server.sandbox), "text/html; charset=utf-8"))
         elif path.startswith(f"{control.PREFIX}/"):
             self.send_answer(control.answer(self.server.sandbox, self.command, path, body))
         else:
-            self._answer_api(path, query)
+            self._answer_api(api.Request(self.command, path, query, self.headers))
 
     do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - http.server's own names
 
@@ -132,26 +130,30 @@ class Handler(BaseHTTPRequestHandler):
             while self.rfile.read1(65_536):
                 pass
 
-    def _answer_api(self, path: str, query: str) -> None:
+    def _answer_api(self, request: api.Request) -> None:
         sandbox = self.server.sandbox
-        request, fault = sandbox.arrive(self.command, path, query, self.headers)
+        fault = sandbox.arrive(request)
+        answer = None
         try:
-            if self.client_leaves_within(sandbox.latency + fault.get("hang", 0)):
-                self.close_connection = True
-            else:
-                self.deliver(request, sandbox.answer(request, fault), fault)
+            if not self.client_leaves_within(sandbox.latency + fault.get("hang", 0)):
+                answer = sandbox.answer(request, fault)
         finally:
-            request.finish()
+            # Before the answer is sent: a client that has it may ask again, and has one request in flight, not two.
+            sandbox.leave(request, answer)
+        if answer is None:
+            self.close_connection = True
+        else:
+            self.deliver(answer, fault)
 
-    def deliver(self, request: Request, answer: Answer, fault: Fault) -> None:
+    def deliver(self, answer: Answer, fault: Fault) -> None:
         """Send the answer of the API."""
-        # Noted before it is sent: once the client has its answer, the request is in flight no more.
-        request.finish(answer.status)
         self.send_answer(answer)
 
     def send_answer(self, answer: Answer) -> None:
         """Send a whole answer."""
-        self.wfile.write(self.head(answer) + (b"" if self.command == "HEAD" else answer.body))
+        self.wfile.write(self.head(answer))
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
 
     def head(self, answer: Answer) -> bytes:
         """The status line and the headers."""
@@ -175,4 +177,4 @@ class Handler(BaseHTTPRequestHandler):
         return bool(waiting.poll(seconds * 1000))
 
     def log_message(self, *_: object) -> None:
-        """Print nothing: the sandbox has a log of requests."""
+        """Print nothing for each request."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_achieveit.sandbox import DEMO_PLANS, Sandbox
+from airflow_provider_achieveit.sandbox import DEMO_PLANS
 from dev.processes import clean_environment
+from tests.support.faulty_sandbox import Sandbox
 
 AIRFLOW_VERSION = tuple(map(int, version("apache-airflow").split(".")[:2]))
 ROOT = Path(__file__).parents[2]

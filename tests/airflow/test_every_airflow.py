@@ -15,8 +15,9 @@ from moto.server import ThreadedMotoServer
 
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.get_provider_info import conn_fields
-from airflow_provider_achieveit.sandbox import DEMO_PLANS, Sandbox
+from airflow_provider_achieveit.sandbox import DEMO_PLANS
 from tests.airflow.conftest import AIRFLOW_VERSION, Airflow
+from tests.support.faulty_sandbox import Sandbox
 
 BUCKET = "lake"
 # What the UI's form is made of: on Airflow 2 a widget for each field, since Airflow 3 what the API tells the UI.

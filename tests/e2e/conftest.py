@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from airflow_provider_achieveit.sandbox import Plan, Sandbox
 from dev.local_airflow import LocalAirflow
 from dev.stage import EXAMPLE_DAGS, sandbox_and_airflow
+from tests.support.faulty_sandbox import Plan, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +56,10 @@ class Stage:
 
     def let_polls_pass(self, count: int) -> None:
         """Wait until the watcher has looked so many times more."""
-
-        def looks() -> int:
-            return sum(request.plan == PLAN for request in self.sandbox.requests)
-
-        before = looks()
-        self.airflow.wait_until(lambda: looks() >= before + count, f"{count} more looks at the plan")
+        before = self.sandbox.traffic(PLAN).requests
+        self.airflow.wait_until(
+            lambda: self.sandbox.traffic(PLAN).requests >= before + count, f"{count} more looks at the plan"
+        )
 
     def change_event(self) -> dict[str, Any]:
         """Return the payload of the watched asset's last event."""
@@ -93,7 +91,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         "ACHIEVEIT_TEST_PLANS": f"{PLAN} {SMALL_PLAN}",
     }
     with sandbox_and_airflow(
-        folder / "airflow", dags_folder=dags, plans={PLAN: 2000, SMALL_PLAN: 30}, environment=environment
+        folder / "airflow", dags_folder=dags, plans={PLAN: 2000, SMALL_PLAN: 30}, environment=environment, make=Sandbox
     ) as (sandbox, airflow):
         for dag_id in (WATCHER, REPORT):
             airflow.unpause(dag_id)

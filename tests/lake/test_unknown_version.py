@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.sandbox.plans import Plan
     from tests.lake.support import Connect
-    from tests.support.faulty_sandbox import Sandbox
+    from tests.support.faulty_sandbox import Plan, Sandbox
 
 ODD = "11/20/2026 10:00 AM"
 

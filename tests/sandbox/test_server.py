@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -38,3 +40,30 @@ def test_ends_at_once_and_gives_the_port_back():
     with Sandbox({"p": 1}, port=sandbox.port) as again:
         assert again.url == sandbox.url
         assert requests.get(f"{again.url}/exports/plans/p", timeout=30).status_code == 401
+
+
+def test_sends_at_once_over_a_kept_connection():
+    """Many requests travel over one connection, and no body waits for the client to acknowledge the head."""
+    with Sandbox({"p": 1}) as sandbox, requests.Session() as session:
+        for _ in range(3):
+            session.get(f"{sandbox.url}/exports/plans/p", timeout=30)
+        (connection,) = sandbox._server.connections
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_many_clients_wait_side_by_side():
+    """Three hundred connections at once, which a select() or a small backlog could not hold."""
+    with Sandbox({"p": 1}, latency=3600) as sandbox, ExitStack() as stack:
+        address = ("127.0.0.1", sandbox.port)
+        clients = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(300)]
+        for client in clients:
+            client.sendall(b"GET /exports/plans/p HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        deadline = time.monotonic() + 60
+        while sandbox.traffic().in_flight < 300:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        sandbox.stop()
+        assert {client.recv(1) for client in clients} == {b""}
+        while sandbox.traffic().in_flight:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -67,11 +67,11 @@ def test_answers_for_this_machine(ask, name, host):
 )
 def test_answers_for_no_other_host(sandbox, ask, name, host):
     """421 for a name that somebody else lets point here: the browser takes what comes for that page's own."""
-    before = sandbox.plan("p").items(), sandbox.requests
+    before = sandbox.plan("p").items(), sandbox.traffic()
     status, body = ask(name, ("Host", host))
     assert status == 421
     assert "answers for" in json.loads(body)["message"]
-    assert (sandbox.plan("p").items(), sandbox.requests) == before
+    assert (sandbox.plan("p").items(), sandbox.traffic()) == before
 
 
 @pytest.mark.parametrize("headers", [(), (("Host", "localhost"), ("Host", "evil.example"))], ids=["none", "two"])
@@ -96,11 +96,11 @@ def test_answers_for_one_host(ask, headers):
 )
 def test_answers_no_foreign_page(sandbox, ask, name, origin):
     """403 for a form or a script of another origin, and nothing has changed."""
-    before = sandbox.plan("p").items(), sandbox.requests
+    before = sandbox.plan("p").items(), sandbox.traffic()
     status, body = ask(name, ("Host", "localhost:{port}"), ("Origin", origin))
     assert status == 403
     assert "origin" in json.loads(body)["message"]
-    assert (sandbox.plan("p").items(), sandbox.requests) == before
+    assert (sandbox.plan("p").items(), sandbox.traffic()) == before
 
 
 def test_answers_its_own_page(sandbox, ask):

@@ -1,4 +1,4 @@
-"""The sandbox with what only tests need: broken connections, impossible items, TLS, and counters of each plan."""
+"""The sandbox with what only tests need: broken connections, impossible items, TLS, and a log of requests."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import formatdate
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_achieveit import sandbox as shipped
-from airflow_provider_achieveit.sandbox import DEMO_KEY, Request
+from airflow_provider_achieveit.sandbox import DEMO_KEY
+from airflow_provider_achieveit.sandbox.api import Request
 from airflow_provider_achieveit.sandbox.checks import FLAG, ITEM, OBJECT, TEXT, Kind, number, whole
 from airflow_provider_achieveit.sandbox.faults import FAULTS, Answer, Fault
-from airflow_provider_achieveit.sandbox.log import Traffic
+from airflow_provider_achieveit.sandbox.server import Traffic
 from airflow_provider_achieveit.sandbox.state import POSITION, Row, State, render
 from airflow_provider_achieveit.sandbox.web_server import Handler, HttpServer
 
@@ -48,6 +52,31 @@ ANSWERS = {"status", "body", "body_base64", "content_type", "html", "redirect", 
 WIRE = {"trickle", "trickle_headers", "truncate", "reset", "close"}
 
 
+def no_answer(fault: Fault) -> bool:
+    """Whether the client cannot tell the status."""
+    return bool(fault.get("reset") or fault.get("close"))
+
+
+@dataclass(slots=True)
+class LoggedRequest:
+    """One request to the API, as it came in. The key itself is not kept."""
+
+    number: int
+    method: str
+    path: str
+    query: str
+    plan: str | None
+    user_agent: str | None
+    accept_encoding: str | None
+    has_key: bool
+    key_ok: bool
+    arrived: float
+    fault: Fault
+    #: None while it is not answered, and when the connection broke first.
+    status: int | None = None
+    finished: float | None = None
+
+
 class OddRow(Row):
     """An item without one of the fields that a position belongs between, with a position of its own, or no JSON."""
 
@@ -57,8 +86,8 @@ class OddRow(Row):
     def of(cls, item: Item, depth: int, key: Any = None) -> OddRow:
         return cls(item.get("id", key), depth, item.get("lastUpdated"), render(item), b"")
 
-    def at(self, position: bytes) -> bytes:
-        return self.head
+    def at(self, position: bytes) -> tuple[bytes, ...]:
+        return (self.head,)
 
     def changed(self, values: Item) -> OddRow:
         return OddRow.of(values, self.depth, self.key)
@@ -121,15 +150,13 @@ class Plan(shipped.Plan):
 class FaultyHandler(Handler):
     """Breaks connections as the script says."""
 
-    def deliver(self, request: Request, answer: Answer, fault: Fault) -> None:
+    def deliver(self, answer: Answer, fault: Fault) -> None:
         if WIRE.isdisjoint(fault):
-            super().deliver(request, answer, fault)
+            super().deliver(answer, fault)
             return
         self.close_connection = True
         head, body = self.head(answer), answer.body[: fault.get("truncate")]
-        if not (fault.get("reset") or fault.get("close")):
-            request.status = answer.status
-        elif "truncate" not in fault:
+        if no_answer(fault) and "truncate" not in fault:
             head = body = b""
         slow = fault.get("trickle_headers")
         for data, pause in ((head, slow), (body, fault.get("trickle", slow))):
@@ -142,7 +169,6 @@ class FaultyHandler(Handler):
                     return
         if fault.get("reset"):
             self._reset()
-        request.finish(request.status)
 
     def _reset(self) -> None:
         self.client_leaves_within(0.02)  # what was sent may arrive first
@@ -192,6 +218,9 @@ class Sandbox(shipped.Sandbox):
         ssl_keyfile: str | PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
+        self._log: list[LoggedRequest] = []
+        self._under_way: dict[Request, LoggedRequest] = {}
+        self._arrival = threading.Lock()
         super().__init__(plans, key=key, **settings)
         self.host = host
         self._certificate = (ssl_certfile, ssl_keyfile) if ssl_certfile else None
@@ -212,14 +241,53 @@ class Sandbox(shipped.Sandbox):
                 addresses.add(connection.getpeername())
         return addresses
 
+    @property
+    def requests(self) -> list[LoggedRequest]:
+        """The requests since the last reset, except those to the control endpoints."""
+        return list(self._log)
+
+    def reset_requests(self) -> None:
+        super().reset_requests()
+        self._log = []
+
     def traffic(self, plan_id: str | None = None) -> Traffic:
-        """Counters of all requests since the last reset, or of those for one plan."""
-        return Traffic.of([request for request in self.requests if plan_id in (None, request.plan)])
+        """Count the requests since the last reset, or those for one plan."""
+        requests = [request for request in self.requests if plan_id in (None, request.plan)]
+        steps = [(request.arrived, 1) for request in requests]
+        steps += [(request.finished, -1) for request in requests if request.finished is not None]
+        in_flight = [0, *accumulate(step for _, step in sorted(steps))]
+        return Traffic(len(requests), in_flight[-1], max(in_flight))
+
+    def arrive(self, request: Request) -> Fault:
+        headers = request.headers
+        with self._arrival:
+            logged = LoggedRequest(
+                number=len(self._log) + 1,
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                plan=request.plan,
+                user_agent=headers.get("User-Agent"),
+                accept_encoding=headers.get("Accept-Encoding"),
+                has_key="Authorization" in headers,
+                key_ok=headers.get("Authorization") == f"API-KEY {self.key}",
+                arrived=time.monotonic(),
+                fault=super().arrive(request),
+            )
+            self._log.append(logged)
+            self._under_way[request] = logged
+        return logged.fault
+
+    def leave(self, request: Request, answer: Answer | None) -> None:
+        super().leave(request, answer)
+        logged = self._under_way.pop(request)
+        logged.status = answer.status if answer and not no_answer(logged.fault) else None
+        logged.finished = time.monotonic()
 
     def before_answer(self, request: Request, fault: Fault) -> None:
         super().before_answer(request, fault)
         if self.before_request is not None:
-            self.before_request(request.number)
+            self.before_request(self._under_way[request].number)
 
     def answer(self, request: Request, fault: Fault) -> Answer:
         answer = super().answer(request, {name: value for name, value in fault.items() if name not in ANSWERS})
