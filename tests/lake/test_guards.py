@@ -10,8 +10,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.lake.errors import AchieveItDriftError
+from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.lake.items import item
@@ -39,9 +39,9 @@ VALUES: dict[str, tuple[Any, Any]] = {
 
 def export(client: AchieveItClient, lake: Path, on_drift: str = "auto") -> dict[str, Any]:
     """Export the plan."""
-    store = ParquetSink(Store(LocalFileSystem(), str(lake)))
+    sink = ParquetSink(Store(LocalFileSystem(), str(lake)))
     options = ExportOptions(on_drift=on_drift)  # type: ignore[arg-type]  # one of the three
-    manifest = export_plan(client, store, "p", snapshot="s", options=options)
+    manifest = export_plan(client, sink, "p", snapshot="s", options=options)
     assert manifest is not None
     return manifest
 

@@ -12,8 +12,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
+from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.lake.support import read
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
-    from airflow_provider_achieveit.sandbox.plans import Plan
     from tests.lake.support import Connect
-    from tests.support.faulty_sandbox import Sandbox
+    from tests.support.faulty_sandbox import Plan, Sandbox
 
 ODD = "11/20/2026 10:00 AM"
 
@@ -37,8 +36,8 @@ def make_unreadable(plan: Plan, value: Any = ODD) -> None:
 
 def export(client: AchieveItClient, lake: Path, **options: Any) -> dict[str, Any] | None:
     """Export the plan where nothing fails because of drift."""
-    store = ParquetSink(Store(LocalFileSystem(), str(lake)))
-    return export_plan(client, store, "p", snapshot="s", options=ExportOptions(on_drift="rescue", **options))
+    sink = ParquetSink(Store(LocalFileSystem(), str(lake)))
+    return export_plan(client, sink, "p", snapshot="s", options=ExportOptions(on_drift="rescue", **options))
 
 
 def test_an_unknown_version_equals_none_not_even_itself() -> None:
