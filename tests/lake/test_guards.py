@@ -10,8 +10,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.lake.errors import AchieveItDriftError
-from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.lake.items import item

@@ -12,8 +12,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError
-from airflow_provider_achieveit.lake.export import export_plan
 from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.lake.support import read
