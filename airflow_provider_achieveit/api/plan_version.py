@@ -72,6 +72,10 @@ class PlanVersion:
         """Why the version is unknown, for messages."""
         return "lastUpdated is missing" if self.unreadable is None else f"lastUpdated {self.unreadable} is not a time"
 
+    def __str__(self) -> str:
+        newest = "unknown" if self.last_updated is None else format_timestamp(self.last_updated)
+        return f"{self.total_count} items, the newest update {newest}"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PlanVersion):
             return NotImplemented

@@ -1,4 +1,8 @@
-"""Guarantee 3 under random items: nothing is lost, and a clean item is the same whichever path its page took."""
+"""Guarantee 3 under random items: nothing is lost, and a clean item is the same whichever path its page took.
+
+`ACHIEVEIT_ITEMS=20000 pytest tests/lake/test_drift_fuzz.py` tries more items than the default. They are the same
+in each run.
+"""
 
 import os
 from datetime import date
@@ -12,8 +16,10 @@ from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, Field
 from tests.lake.items import Pairs, Raw, encode, item, meaning, page, parse, restored
 
-EXAMPLES = int(os.environ.get("ACHIEVEIT_ITEMS", "400"))
-fuzz = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("ACHIEVEIT_ITEMS", "100"))
+fuzz = settings(
+    max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 
 texts = st.text(max_size=8)
 digits = st.text("0123456789", min_size=1, max_size=45)

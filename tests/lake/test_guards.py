@@ -39,9 +39,9 @@ VALUES: dict[str, tuple[Any, Any]] = {
 
 def export(client: AchieveItClient, lake: Path, on_drift: str = "auto") -> dict[str, Any]:
     """Export the plan."""
-    store = ParquetSink(Store(LocalFileSystem(), str(lake)))
+    sink = ParquetSink(Store(LocalFileSystem(), str(lake)))
     options = ExportOptions(on_drift=on_drift)  # type: ignore[arg-type]  # one of the three
-    manifest = export_plan(client, store, "p", snapshot="s", options=options)
+    manifest = export_plan(client, sink, "p", snapshot="s", options=options)
     assert manifest is not None
     return manifest
 

@@ -16,11 +16,13 @@ from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.read.snapshot import read_table
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
 url, lake = sys.argv[1:]
+sink = ParquetSink(Store(LocalFileSystem(), lake))
 client = AchieveItClient("sandbox-key", ClientSettings(base_url=url, page_size=10))
-assert export_plan(client, Store(LocalFileSystem(), lake), "clean")["rows"] == 30
-assert export_plan(client, Store(LocalFileSystem(), lake), "odd")["rescued_values"] == 1
+assert export_plan(client, sink, "clean")["rows"] == 30
+assert export_plan(client, sink, "odd")["rescued_values"] == 1
 assert read_table(client.plan("clean")).num_rows == 30
 print("pandas" in sys.modules)
 pa.array(["anything"])

@@ -36,8 +36,8 @@ def make_unreadable(plan: Plan, value: Any = ODD) -> None:
 
 def export(client: AchieveItClient, lake: Path, **options: Any) -> dict[str, Any] | None:
     """Export the plan where nothing fails because of drift."""
-    store = ParquetSink(Store(LocalFileSystem(), str(lake)))
-    return export_plan(client, store, "p", snapshot="s", options=ExportOptions(on_drift="rescue", **options))
+    sink = ParquetSink(Store(LocalFileSystem(), str(lake)))
+    return export_plan(client, sink, "p", snapshot="s", options=ExportOptions(on_drift="rescue", **options))
 
 
 def test_an_unknown_version_equals_none_not_even_itself() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -15,8 +14,6 @@ import pyarrow.compute as pc
 from airflow_provider_achieveit.lake.read.decode import Page
 from airflow_provider_achieveit.lake.schema import RESCUED
 from airflow_provider_achieveit.lake.table_file import TableWriter
-
-log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,13 +63,11 @@ class PageMerger:
 
     Args:
         file: Where the rows go.
-        plan_id: Id of the plan.
         accept_inconsistent: Note the first problem instead of raising it.
     """
 
-    def __init__(self, file: TableWriter, plan_id: str, *, accept_inconsistent: bool) -> None:
+    def __init__(self, file: TableWriter, *, accept_inconsistent: bool) -> None:
         self._file = file
-        self._plan_id = plan_id
         self._accept_inconsistent = accept_inconsistent
         self._last_id: pa.Scalar | None = None
         self.pages = 0
@@ -94,9 +89,7 @@ class PageMerger:
         """Raise a problem, or note it where problems are accepted."""
         if not self._accept_inconsistent:
             raise problem
-        if self.problem is None:
-            self.problem = problem
-            log.warning('Plan %s: %s; publishing it anyway (on_inconsistent="accept")', self._plan_id, problem)
+        self.problem = self.problem or problem
 
     def add(self, page: Page, expected: int) -> int:
         """Append a page, whose first item has to be the last one of the page before.

@@ -31,8 +31,8 @@ from airflow_provider_achieveit.lake.read.progress import Progress
 from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, PLAN_ITEMS_TABLE, STATISTICS_COLUMNS, plan_schema
 from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
 
-#: Servers limit pages to round numbers of items. A plan of exactly so many is looked at once more.
-_ROUND = 100
+#: Items that the API gives to whoever does not ask for a number.
+_DEFAULT_TAKE = 100
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,26 @@ class Snapshot:
     Attributes:
         items: The plan's items, a row each.
         version: The plan version that it is a snapshot of.
-        consistent: Whether it is proven to be one state of the plan.
         plan_name: The plan's name, where it has items.
         rescued: Paths of the values in `_rescued_data`, with how often.
         read_at: A moment at which the plan was in this state, by this machine's clock; for a plan of one page, when it
             was asked for.
+        problem: Why it is not proven to be one state of the plan; None if it is.
         attempts: How often the plan was read.
     """
 
     items: TableFile
     version: PlanVersion
-    consistent: bool
     plan_name: str | None
     rescued: dict[str, int]
     read_at: datetime
+    problem: NotProvenError | None = None
     attempts: int = 1
+
+    @property
+    def consistent(self) -> bool:
+        """Whether it is proven to be one state of the plan."""
+        return self.problem is None
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def read_one_page(plan: PlanClient, directory: Path, *, accept_inconsistent: boo
         return TooLong(rows)
     with _merging(plan, directory, accept_inconsistent) as merger:
         merger.require(rows == total, f"{rows} items came although totalCount is {total}")
-        if rows and (rows == plan.page_size or rows % _ROUND == 0):
+        if rows in (plan.page_size, _DEFAULT_TAKE):
             _require_end(plan, merger, rows)
         merger.add(page, rows)
     unreadable = _unreadable(plan, merger)
@@ -151,8 +156,10 @@ def read_pages(
             misfit = error
         after = plan.version()
         if not _stood_still(before, after):
-            moved = f"the plan version moved from {before.to_json()} to {after.to_json()}"
-            merger.refuse(PlanChangedError(misfit.reason if misfit else moved))
+            seen = misfit or merger.problem
+            merger.problem = None
+            moved = f"the plan version moved from {before} to {after}"
+            merger.refuse(PlanChangedError(seen.reason if seen else moved))
         if misfit is not None:
             raise misfit
         unreadable = before.unreadable or _unreadable(plan, merger)
@@ -165,7 +172,7 @@ def read_pages(
     if before.is_known or snapshot.items.sha256 == previous_content:
         return snapshot
     merger.refuse(UnknownVersionError(before.why_unknown, snapshot.items.sha256))
-    return replace(snapshot, consistent=False)
+    return replace(snapshot, problem=merger.problem)
 
 
 def _merge_pages(plan: PlanClient, merger: PageMerger, total: int, page_size: int, sort_key: str) -> None:
@@ -209,7 +216,7 @@ def _merging(plan: PlanClient, directory: Path, accept_inconsistent: bool) -> It
     with TableWriter(
         _path(directory), plan_schema(plan.plan_id), dictionary=DICTIONARY_COLUMNS, statistics=STATISTICS_COLUMNS
     ) as file:
-        yield PageMerger(file, plan.plan_id, accept_inconsistent=accept_inconsistent)
+        yield PageMerger(file, accept_inconsistent=accept_inconsistent)
 
 
 def _path(directory: Path) -> Path:
@@ -222,10 +229,10 @@ def _snapshot(path: Path, merger: PageMerger, version: PlanVersion, read_at: dat
     return Snapshot(
         items=TableFile(PLAN_ITEMS_TABLE, path, merger.rows),
         version=version,
-        consistent=merger.problem is None,
         plan_name=merger.plan_name,
         rescued=dict(merger.rescued),
         read_at=read_at,
+        problem=merger.problem,
     )
 
 

@@ -66,6 +66,8 @@ def read_snapshot(
                     previous_content=content,
                     accept_inconsistent=accept,
                 )
+            if found.problem is not None:
+                log.warning('Plan %s: %s; on_inconsistent="accept" keeps it', plan.plan_id, found.problem)
             return replace(found, attempts=attempt)
         except NotProvenError as problem:
             misfits += isinstance(problem, PagesDoNotFitError)
