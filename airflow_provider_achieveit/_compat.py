@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from airflow.sdk.bases.sensor import PokeReturnValue
     from airflow.sdk.configuration import conf
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSkipException,
+    )
+    from airflow.sdk.io import get_fs
     from airflow.triggers.base import BaseEventTrigger
 else:
     try:  # 3.0
@@ -38,10 +44,24 @@ else:
         from airflow.hooks.base import BaseHook
     try:  # 3.2
         from airflow.sdk.configuration import conf
-        from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+        from airflow.sdk.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowNotFoundException,
+            AirflowSkipException,
+        )
     except ImportError:
         from airflow.configuration import conf
-        from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+        from airflow.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowNotFoundException,
+            AirflowSkipException,
+        )
+    try:  # 3.0
+        from airflow.sdk.io import get_fs
+    except ImportError:
+        from airflow.io import get_fs
     try:  # 3.3
         from airflow.sdk import RetryDecision, RetryPolicy
     except ImportError:
@@ -50,6 +70,7 @@ else:
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSkipException",
     "Asset",
     "AssetAlias",
@@ -64,6 +85,7 @@ __all__ = [
     "RetryPolicy",
     "alias_extra",
     "conf",
+    "get_fs",
 ]
 
 

@@ -1,70 +1,98 @@
-"""From a destination URI and a connection id to a store: the only module that touches `ObjectStoragePath`."""
+"""From a destination and a connection to a store: the only module that asks Airflow for connections and filesystems.
+
+Three steps that a trigger can take one by one: `parse_destination` (text only), `require_connection` (asks Airflow),
+`open_filesystem` (reads the connection once more, in Airflow's own code for each store).
+"""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_achieveit._compat import ObjectStoragePath
+from airflow_provider_achieveit._compat import AirflowNotFoundException, BaseHook, get_fs
+from airflow_provider_achieveit._places import SCHEMES, Place, parse_destination
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.api.validate import shown
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
-_PACKAGES = {
-    "s3": "apache-airflow-providers-amazon[s3fs]",
-    "s3a": "apache-airflow-providers-amazon[s3fs]",
-    "gs": "apache-airflow-providers-google",
-    "gcs": "apache-airflow-providers-google",
-    "abfs": "apache-airflow-providers-microsoft-azure and adlfs",
-    "abfss": "apache-airflow-providers-microsoft-azure and adlfs",
-    "adl": "apache-airflow-providers-microsoft-azure and adlfs",
-}
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
-def open_store(destination: str, conn_id: str | None) -> Store:
+def open_store(destination: Any, conn_id: str | None) -> Store:
     """Return the store of a destination.
 
-    The path is built here and not kept: copies of an `ObjectStoragePath` drop its connection.
-
     Args:
-        destination: URI of any filesystem that Airflow knows.
-        conn_id: The Airflow connection of the store; None for the store's own default credentials.
+        destination: A URI with one of the schemes `_places.SCHEMES`, or an absolute path.
+        conn_id: The Airflow connection of the store; None for the one that the URI names, or else for the store's own
+            default credentials.
 
     Raises:
-        AchieveItConfigError: The destination is empty, or nothing here can write to it.
+        AchieveItConfigError: The destination or its connection can't be used, or a package is missing.
+        AchieveItStoreError: The store can't be opened now.
     """
-    if not isinstance(destination, str) or not destination.strip():
-        raise AchieveItConfigError(f"destination {destination!r} is empty")
-    protocol, bucket = urlsplit(destination)[:2]
-    if protocol not in ("", "file") and not bucket.rpartition("@")[2]:
-        raise AchieveItConfigError(f"destination {destination!r} names no bucket")
-    try:
-        # Before Airflow 3.2, conn_id=None hides a connection that the URI itself names (s3://conn@bucket/…).
-        path = ObjectStoragePath(destination, **({} if conn_id is None else {"conn_id": conn_id}))
-        fs, root = path.fs, path.path
-    except Exception as error:  # Airflow and each store raise classes of their own for this
-        what = (
-            f"destination {destination!r} can't be opened with connection {conn_id!r}{_hint(protocol, bucket, error)} "
-            f"({type(error).__name__}: {error})"
-        )
-        raise AchieveItConfigError(what) from error
-    return Store(fs, root)
+    place = parse_destination(destination, conn_id)
+    if place.conn_id is not None:
+        require_connection(place.conn_id, destination)
+    return Store(open_filesystem(place), place.path, place.scheme)
 
 
-def open_manifests(destination: str, conn_id: str | None) -> ManifestFolder:
+def open_manifests(destination: Any, conn_id: str | None) -> ManifestFolder:
     """Return the manifests below a destination, which are alike in every table format."""
     return ManifestFolder(open_store(destination, conn_id))
 
 
-def open_sink(destination: str, conn_id: str | None) -> Sink:
+def open_sink(destination: Any, conn_id: str | None) -> Sink:
     """Return the sink of a destination."""
     return ParquetSink(open_store(destination, conn_id))
 
 
-def _hint(protocol: str, bucket: str, error: Exception) -> str:
-    """Say what a destination that can't be opened may need."""
-    if protocol not in _PACKAGES:
-        return f": known protocols are {', '.join(['file', *sorted(_PACKAGES)])}"
-    if "@" in bucket and not isinstance(error, ImportError | ValueError):  # these mean that something is not installed
-        return f": what stands before the @ is an Airflow connection, so {bucket.partition('@')[0]!r} has to be one"
-    return f"; it needs {_PACKAGES[protocol]} to be installed"
+def require_connection(conn_id: str, destination: Any) -> None:
+    """Make sure that a connection exists: some stores take the worker's own identity where it does not.
+
+    Raises:
+        AchieveItConfigError: It does not exist.
+        AchieveItStoreError: That can't be found out now.
+    """
+    try:
+        BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        what = f"there is no Airflow connection {shown(conn_id)} for destination {shown(destination)}"
+        if "@" in str(destination):
+            what += ": what stands before the @ is the id of a connection"
+        raise AchieveItConfigError(what) from error
+    except Exception as error:  # a secrets backend has exceptions of its own
+        what = f"looking up the connection {shown(conn_id)} failed: {type(error).__name__}: {error}"
+        raise AchieveItStoreError(what) from error
+
+
+def open_filesystem(place: Place) -> AbstractFileSystem:
+    """Return a new filesystem for a place, with its connection's credentials of this moment.
+
+    Raises:
+        AchieveItConfigError: A package is missing, or the connection has values that can't be used.
+        AchieveItStoreError: The store can't be opened now.
+    """
+    named = f"the store of {place.scheme}://{place.path}"
+    try:
+        fs = get_fs(place.scheme, place.conn_id)
+    except (ImportError, KeyError) as error:
+        raise AchieveItConfigError(_needs(place.scheme, named, error)) from error
+    except ValueError as error:
+        if "No filesystem registered" in str(error):
+            raise AchieveItConfigError(_needs(place.scheme, named, error)) from error
+        what = f"{named} can't be opened with connection {shown(place.conn_id)} ({type(error).__name__}: {error})"
+        raise AchieveItConfigError(what) from error
+    except Exception as error:  # the stores' own: a token service that is down, a metadata server that does not answer
+        raise AchieveItStoreError(f"opening {named} failed: {type(error).__name__}: {error}") from error
+    # fsspec keeps every instance for ever. One that is kept has yesterday's credentials, and costs memory.
+    with suppress(AttributeError):
+        type(fs)._cache.pop(fs._fs_token_, None)
+    return fs
+
+
+def _needs(scheme: str, named: str, error: Exception) -> str:
+    return f"{named} can't be opened; it needs {SCHEMES[scheme]} to be installed ({type(error).__name__}: {error})"

@@ -80,7 +80,7 @@ class Export:
             AchieveItError: As in `api.errors` and `lake.errors`; nothing of the plan was published then.
         """
         if self.options.if_unchanged == "skip":
-            latest = self.sink.latest(plan.plan_id)
+            latest = self.sink.latest_if_readable(plan.plan_id)
             # A plan that cannot be skipped is not asked for its version: that saves a request.
             if latest is not None and self._has_all(latest) and landed_version(latest) == plan.version():
                 return Unchanged(latest)
@@ -108,8 +108,10 @@ class Export:
 
     def _land(self, plan: PlanClient, snapshot: Snapshot, directory: Path) -> Landed | Unchanged:
         latest = None
-        if self.options.max_shrink is not None or self.options.if_unchanged == "skip":
-            latest = self.sink.latest(plan.plan_id)
+        if self.options.max_shrink is not None:
+            latest = self.sink.latest(plan.plan_id)  # raises: a guard that cannot be evaluated refuses
+        elif self.options.if_unchanged == "skip":
+            latest = self.sink.latest_if_readable(plan.plan_id)
         if latest is not None and self._is_same_content(snapshot, latest):
             return Unchanged(latest)
         check_guards(snapshot, latest, self.options, plan.plan_id)

@@ -8,6 +8,7 @@ import os
 # gcsfs would ask the real service over gRPC which kind of bucket this is.
 os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -133,6 +134,7 @@ class S3Stores(RemoteStores):
             def log_request(self, *_: object) -> None:
                 pass
 
+        self.signers: set[str] = set()
         self._open, self._idle = 0, threading.Condition()
         application = DomainDispatcherApplication(create_backend_app)
         self._application = application
@@ -159,6 +161,8 @@ class S3Stores(RemoteStores):
     def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
         denied = Response(body, 403, content_type="application/xml")
+        signer = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        self.signers.add("" if signer is None else signer[1])
         with self._idle:
             self._open += 1
         try:

@@ -119,6 +119,10 @@ class ManifestFolder:
         known: TableFormat = found
         return known
 
+    def latest_if_readable(self, plan_id: str) -> Manifest | None:
+        """Return the latest manifest of a plan; None if nothing has landed, or something else is in its place."""
+        return self._read_if_readable(layout.latest_key(plan_id), plan_id)
+
     def landed_if_readable(self, plan_id: str, label: str) -> Manifest | None:
         """Return the manifest of a label; None if it has not landed, or something else is in its place."""
         return self._read_if_readable(layout.manifest_key(plan_id, label), plan_id)
