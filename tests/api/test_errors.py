@@ -30,6 +30,7 @@ from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.sandbox import Sandbox
+from tests.api.raw_server import RawServer, answering, bomb, response
 from tests.lake.support import ContendedStore
 from tests.support.errors import ERRORS
 
@@ -94,6 +95,12 @@ def ask_without_tls(scene: Scene) -> None:
     scene.read(base_url=scene.sandbox.url.replace("http:", "https:"))
 
 
+def ask_for_a_bomb(scene: Scene) -> None:
+    """Read a small body that becomes a large one."""
+    with RawServer(answering(response(bomb(257), "Content-Encoding: gzip"))) as server:
+        scene.read(base_url=server.url, read_timeout=20)
+
+
 def export_moving(scene: Scene) -> None:
     """Read a plan that is edited before each request."""
     scene.sandbox.before_request = lambda _: scene.sandbox.plan("p1").edit()
@@ -142,6 +149,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItRedirectError": lambda scene: scene.answer(redirect="https://example.com/")(),
     "AchieveItRefusedError": lambda scene: scene.answer(status=418)(),
     "AchieveItShapeError": lambda scene: scene.answer(body="[]")(),
+    "AchieveItTooLargeError": ask_for_a_bomb,
     "AchieveItInconsistentError": export_moving,
     "AchieveItDriftError": export_drifting,
     "AchieveItGuardError": lambda scene: scene.export(min_rows=26),
@@ -149,7 +157,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItStoreError": export_into_a_file,
     "AchieveItContendedError": export_beside_another,
 }
-HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx": 500, "3xx": 302, "any other 4xx": 418}
+HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx, 408 or 425": 500, "3xx": 302, "any other 4xx": 418}
 
 
 #: Raised before a plan is known, or about what all plans share.
