@@ -26,6 +26,7 @@ FIELDS = {
     "connect_timeout": ("Connect timeout", "Seconds to wait for a connection."),
     "read_timeout": ("Read timeout", "Seconds to wait for the next byte."),
     "max_retry_seconds": ("Max retry seconds", "Time budget of one page for all its tries; 0 turns retries off."),
+    "requests_per_second": ("Requests per second", "Of one task or trigger process, on average; 0 for no limit."),
     "verify": ("Verify TLS", "true, false, or the path of a CA file."),
     "proxy": ("Proxy", "URL of an HTTP proxy; empty uses the environment's."),
     TEST_PLAN_ID: ("Test plan id", 'Plan that the "Test" button asks for; without one the key cannot be verified.'),

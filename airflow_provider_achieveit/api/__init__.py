@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         AchieveItShapeError,
         AchieveItTimeoutError,
         AchieveItTlsError,
+        AchieveItTooLargeError,
         AchieveItUnauthorizedError,
         AchieveItUnreachableError,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "AchieveItShapeError",
     "AchieveItTimeoutError",
     "AchieveItTlsError",
+    "AchieveItTooLargeError",
     "AchieveItUnauthorizedError",
     "AchieveItUnreachableError",
     "ClientSettings",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -77,3 +79,14 @@ def check_proxy(name: str, value: Any) -> str:
     raise AchieveItConfigError(
         f"{name} is not an http:// or https:// URL with a host (it is not shown: it can hold a password)"
     )
+
+
+def check_certificates(path: str) -> None:
+    """Load a file or a folder of certificates.
+
+    Raises:
+        OSError: It cannot be read, or holds no certificate.
+        ValueError: No path can be so.
+    """
+    is_folder = Path(path).is_dir()
+    ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)

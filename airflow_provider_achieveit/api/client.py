@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import threading
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -11,6 +13,9 @@ from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.requester import Requester
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.api.validate import check_api_key, check_plan_id
+
+#: Seconds that closing takes at most; it is a matter of milliseconds but in a signal handler.
+_CLOSE_SECONDS = 1.0
 
 
 class AchieveItClient:
@@ -54,9 +59,25 @@ class AchieveItClient:
         return self._requester.sent
 
     def close(self) -> None:
-        """End waits and requests under way; the client can't be used afterwards."""
-        self.cancellation.cancel()
-        self._requester.close()
+        """End waits and requests under way; the client can't be used afterwards.
+
+        Signal handlers may call it, as those of Airflow do by way of `on_kill`.
+        """
+        # A signal handler may have interrupted the thread that holds a lock which closing needs. So another thread
+        # closes; if it can't, it goes on once the handler has returned. `threading.Thread` would not do: its `start`
+        # waits, without an end, for a thread that needs such a lock as well.
+        done = threading.Event()
+
+        def close() -> None:
+            self.cancellation.cancel()
+            self._requester.close()
+            done.set()
+
+        try:
+            _thread.start_new_thread(close, ())
+        except RuntimeError:  # the interpreter is about to end and starts no more threads
+            close()
+        done.wait(_CLOSE_SECONDS)
 
     def plan(self, plan_id: str) -> PlanClient:
         """Return what asks for one plan; it counts its own requests, and shares the client's limits.

@@ -7,16 +7,17 @@
             AchieveItForbiddenError     403
         AchieveItNotFoundError          404
         AchieveItRateLimitError         429
-        AchieveItServerError            5xx
+        AchieveItServerError            5xx, 408, 425
             AchieveItUnreachableError   connection refused, reset or lost
             AchieveItTimeoutError       no answer in time
             AchieveItTlsError           certificate or TLS version refused
-            AchieveItClosedError        the client was closed
+            AchieveItClosedError        the client was closed, as when a task is ended
         AchieveItRedirectError          3xx
         AchieveItRefusedError           any other 4xx
         AchieveItDataError              the API's answer cannot be used
             AchieveItMalformedError     not JSON
             AchieveItShapeError         JSON of another shape
+            AchieveItTooLargeError      more bytes than a page may have
 
 `lake.errors` adds those of reading, checking and landing a plan. `docs/errors.md` has them all in one table.
 """
@@ -159,9 +160,12 @@ class AchieveItRateLimitError(AchieveItError):
 
 
 class AchieveItServerError(AchieveItError):
-    """The server could not be reached, did not answer in time, or answered with 5xx, for the whole time budget."""
+    """The server could not be reached, did not answer in time, or answered with 5xx, for the whole time budget.
 
-    situation = "5xx"
+    Also 408 (it waited for the request too long) and 425 (too early), which pass as well.
+    """
+
+    situation = "5xx, 408 or 425"
     retry_request = True
     advice = "AchieveIt has a problem: try later, or raise max_retry_seconds."
 
@@ -184,7 +188,7 @@ class AchieveItTlsError(AchieveItServerError):
     """The certificate or the TLS version was refused."""
 
     ends_task = True
-    situation = "certificate or TLS version refused"
+    situation = "certificate or TLS version refused, or no TLS at all"
     retry_request = False
     advice = (
         "Check the connection's host; behind a proxy with its own certificate, set verify to the path of its CA file."
@@ -195,9 +199,9 @@ class AchieveItClosedError(AchieveItServerError):
     """The client was closed while it was used, as when a task is killed."""
 
     ends_task = True
-    situation = "the client was closed meanwhile (the task was killed)"
+    situation = "the client was closed meanwhile: the task was ended (SIGTERM, marked failed or timed out)"
     retry_request = False
-    advice = "Run the task again."
+    advice = "Unless somebody ended it, look for the reason in the log of the worker; then run the task again."
 
 
 class AchieveItRedirectError(AchieveItError):
@@ -230,8 +234,15 @@ class AchieveItMalformedError(AchieveItDataError):
 class AchieveItShapeError(AchieveItDataError):
     """The body is JSON, but not a page of plan items."""
 
-    situation = "JSON of another shape, or an item without an id"
+    situation = "JSON of another shape, more items than were asked for, or an item without an id"
     advice = "Check that the connection's host is the AchieveIt API; if it is, the API has changed: please report it."
+
+
+class AchieveItTooLargeError(AchieveItDataError):
+    """The body is larger than any page should be; it was not read to its end."""
+
+    situation = "a body of more than 256 MiB, decompressed"
+    advice = "Lower page_size; and check that the connection's host is the AchieveIt API."
 
 
 def __getattr__(name: str) -> Any:

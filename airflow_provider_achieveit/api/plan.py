@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItShapeError
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
-from airflow_provider_achieveit.api.response import decode_items
-from airflow_provider_achieveit.api.validate import check_sort, shown
+from airflow_provider_achieveit.api.response import parse_page
+from airflow_provider_achieveit.api.validate import check_sort
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.cancellation import Cancellation
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+#: Pages by which a plan may grow while its items are iterated over, beside doubling.
+_GROWTH = 10
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class PlanClient:
         Raises:
             AchieveItError: As in `api.errors`.
         """
-        items, total = self._fetch(Window(0, 1), decode_items, sort_key="lastUpdated", sort_direction="desc")
+        items, total = self._fetch(
+            Window(0, 1), partial(parse_page, take=1), sort_key="lastUpdated", sort_direction="desc"
+        )
         if total == 0:
             return PlanVersion(0, None)
         if not items:
@@ -82,12 +87,13 @@ class PlanClient:
 
     def shown(self, value: object) -> str:
         """Return a value of the API as messages and logs show it: shortened, escaped and without the key."""
-        return shown(self._requester.redacted(value if isinstance(value, str) else repr(value)))
+        return self._requester.redactor.shown(value)
 
     def items(self, *, sort_key: str = "sequenceId", sort_direction: str = "asc") -> Iterator[dict[str, Any]]:
         """Iterate over the items as the API spells them, page by page, lazily.
 
         Nothing is proven about the whole: people may edit the plan between two pages. `lake` has what proves it.
+        Where `totalCount` grows with each page, it ends with an error once far more came than it was at first.
 
         Args:
             sort_key: One of the 22 documented sort keys.
@@ -101,16 +107,22 @@ class PlanClient:
         return self._iterate(sort_key, sort_direction)
 
     def _iterate(self, sort_key: str, sort_direction: str) -> Iterator[dict[str, Any]]:
-        skip = 0
+        skip, take, first_total = 0, self.page_size, None
+        decode = partial(parse_page, take=take)
         while True:
-            window = Window(skip, self.page_size)
-            items, total = self._fetch(window, decode_items, sort_key=sort_key, sort_direction=sort_direction)
+            items, total = self._fetch(Window(skip, take), decode, sort_key=sort_key, sort_direction=sort_direction)
             yield from items
             skip += len(items)  # and not `take`: the server may allow less
             if skip >= total:
                 return
             if not items:
                 raise AchieveItShapeError(f"an empty page after {skip} of {total} items", plan_id=self.plan_id)
+            first_total = total if first_total is None else first_total
+            if skip > 2 * first_total + _GROWTH * take:
+                what = (
+                    f"{skip} items came although totalCount was {first_total}, and now {total}: it grows all the time"
+                )
+                raise AchieveItShapeError(what, plan_id=self.plan_id)
 
     def page(self, window: Window, decode: Callable[[bytes], T]) -> T:
         """Request one window until it can be decoded or the time budget is over.
@@ -132,24 +144,30 @@ class PlanClient:
     ) -> Generator[T]:
         """Request windows concurrently, and yield their results in order.
 
-        Few results are under way or waiting, so memory does not grow with the plan.
+        Few results are under way or waiting, so memory does not grow with the plan. When the iteration ends early, by
+        an error or because it is closed, the requests under way and their retries are cut: close it where it may not
+        be exhausted.
 
         Args:
-            windows: Which items, page by page.
+            windows: Which items, page by page; drawn only a few pages ahead, so there can be any number of them.
             decode: As for `page`; runs in one thread of the client, so in no two at a time.
             sort_key: The order of the pages.
 
         Raises:
             AchieveItError: As in `api.errors`.
         """
-        return self._requester.fetch_ahead(
-            partial(self._fetch, window, decode, sort_key=sort_key) for window in windows
-        )
+        try:
+            yield from self._requester.fetch_ahead(
+                partial(self._fetch, window, decode, sort_key=sort_key) for window in windows
+            )
+        except AchieveItError as error:
+            raise error.about(self.plan_id)  # noqa: B904  # the same error
 
     def _fetch(
         self,
         window: Window,
         decode: Callable[[bytes], T],
+        cancellation: Cancellation | None = None,
         *,
         sort_key: str = "sequenceId",
         sort_direction: str = "asc",
@@ -161,7 +179,7 @@ class PlanClient:
             "sortDirection": sort_direction,
         }
         try:
-            return self._requester.fetch(self.plan_id, params, decode, self._count)
+            return self._requester.fetch(self.plan_id, params, decode, self._count, cancellation or self.cancellation)
         except AchieveItError as error:
             raise error.about(self.plan_id)  # noqa: B904  # the same error
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TypeVar
 
+from airflow_provider_achieveit.api.body import BodyRoom, BodyShare
 from airflow_provider_achieveit.api.cancellation import Cancellation
-from airflow_provider_achieveit.api.errors import AchieveItError
-from airflow_provider_achieveit.api.response import body_of
-from airflow_provider_achieveit.api.retry import SharedPause, backoff
+from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItTimeoutError
+from airflow_provider_achieveit.api.response import error_of
+from airflow_provider_achieveit.api.retry import RetryBudget
 from airflow_provider_achieveit.api.settings import ClientSettings
-from airflow_provider_achieveit.api.transport import Response, Transport
+from airflow_provider_achieveit.api.throttle import Throttle
+from airflow_provider_achieveit.api.transport import Transport
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+#: Seconds in which the threads of a call that was cut have ended, but for what no thread can be kept from.
+_JOIN_SECONDS = 2.0
 
 
 class Requester:
@@ -27,16 +32,19 @@ class Requester:
     Args:
         api_key: The key.
         settings: Of the client.
-        cancellation: Ends waits.
+        cancellation: Of the client.
+
+    Raises:
+        AchieveItConfigError: The environment's proxy or CA bundle can't be used.
     """
 
     def __init__(self, api_key: str, settings: ClientSettings, cancellation: Cancellation) -> None:
         self.settings = settings
         self.cancellation = cancellation
         self._transport = Transport(api_key, settings)
-        self.redacted = self._transport.redacted
-        self._pause = SharedPause(cancellation)
-        self._slots = threading.BoundedSemaphore(settings.max_concurrency)
+        self.redactor = self._transport.redactor
+        self._throttle = Throttle(settings.max_concurrency, settings.requests_per_second)
+        self._room = BodyRoom()
         # One thread more than requests at a time: a page is decoded while the next ones are on their way. But one
         # request at a time means the pages in their order, which two threads would not keep.
         self._threads = 1 if settings.max_concurrency == 1 else settings.max_concurrency + 1
@@ -51,55 +59,91 @@ class Requester:
         return self._transport.sent
 
     def close(self) -> None:
-        """End the requests under way and the threads; `cancellation` has ended the waits before."""
-        self._transport.close()
+        """Close connections and end the threads; `cancellation` has ended what was under way before."""
         self._pool.shutdown(wait=False)
         self._decoder.shutdown(wait=False)
+        self._transport.close()
 
     def fetch(
-        self, plan_id: str, params: dict[str, str | int], decode: Callable[[bytes], T], on_try: Callable[[], None]
+        self,
+        plan_id: str,
+        params: Mapping[str, str | int],
+        decode: Callable[[bytes], T],
+        on_try: Callable[[], None],
+        cancellation: Cancellation,
     ) -> T:
         """Send a request until its answer can be decoded or the time budget is over.
 
         Args:
             plan_id: Id of the plan.
             params: Query parameters.
-            decode: Turns the body into the result.
+            decode: Turns the body into the result, in the one thread that decodes.
             on_try: Called before each try.
+            cancellation: Of this call.
 
         Raises:
             AchieveItError: As in `api.errors`.
         """
-        self._pause.wait()
-        deadline = time.monotonic() + self.settings.max_retry_seconds
-        tries = 0
+        # A pause that is on already is not part of the budget.
+        self._throttle.wait_for_pause(cancellation)
+        budget = RetryBudget(self.settings.max_retry_seconds)
         while True:
-            tries += 1
-            delay = backoff(tries)
+            budget.begin()
             try:
-                body = body_of(self._send(plan_id, params, deadline, delay, on_try))
-                return self._submit(self._decoder, decode, body).result()
+                return self._try(plan_id, params, decode, on_try, budget, cancellation)
             except AchieveItError as error:
                 problem = error.about(plan_id)
                 # What it came of can hold the body, in which a server could echo the key.
                 problem.__cause__ = problem.__context__ = None
-            self._wait_or_raise(problem, tries, deadline, delay)
+            delay = budget.delay(problem)
+            if delay is None:
+                raise budget.given_up(problem)
+            log.warning("%s Trying again in %.1f s.", problem, delay)
+            cancellation.sleep(delay)
+
+    def _try(
+        self,
+        plan_id: str,
+        params: Mapping[str, str | int],
+        decode: Callable[[bytes], T],
+        on_try: Callable[[], None],
+        budget: RetryBudget,
+        cancellation: Cancellation,
+    ) -> T:
+        share = BodyShare(self._room)
+        try:
+            body = self._send(plan_id, params, on_try, budget, share, cancellation)
+            decoded = self._submit(self._decoder, decode, body)
+        except BaseException:
+            share.release()
+            raise
+        decoded.add_done_callback(lambda _: share.release())
+        return self._result(decoded, self._time_limit(budget), cancellation)
 
     def _send(
-        self, plan_id: str, params: dict[str, str | int], deadline: float, delay: float, on_try: Callable[[], None]
-    ) -> Response:
-        with self._slots:
-            # In this order: who has waited for a slot must not send into a pause.
-            self._pause.wait()
+        self,
+        plan_id: str,
+        params: Mapping[str, str | int],
+        on_try: Callable[[], None],
+        budget: RetryBudget,
+        share: BodyShare,
+        cancellation: Cancellation,
+    ) -> bytes:
+        with self._throttle.slot(cancellation):
             on_try()
-            # The last try may start just before the deadline: it still gets one read timeout.
-            time_limit = max(deadline - time.monotonic(), self.settings.read_timeout)
-            response = self._transport.get(f"/exports/plans/{plan_id}", params, time_limit)
-            if response.status == 429 or response.retry_after is not None:
-                pause = max(response.retry_after or 0.0, delay)
-                if time.monotonic() + pause <= deadline:
-                    self._pause.pause(pause)  # before the slot is free: who gets it next must not send into the pause
-            return response
+            limit = self._time_limit(budget)
+            response = self._transport.get(f"/exports/plans/{plan_id}", params, limit, share, cancellation)
+            problem = error_of(response)
+            if problem is None:
+                return response.body
+            if problem.status == 429 or problem.retry_after is not None:
+                # Before the slot is free: who gets it next must not send into the pause.
+                self._throttle.pause(budget.delay(problem) or 0.0)
+            raise problem
+
+    def _time_limit(self, budget: RetryBudget) -> float:
+        """Return the seconds for one try: the last one may start just before the budget is over."""
+        return max(budget.remaining, self.settings.read_timeout)
 
     def _submit(self, pool: ThreadPoolExecutor, call: Callable[..., T], *arguments: object) -> Future[T]:
         try:
@@ -108,32 +152,55 @@ class Requester:
             self.cancellation.check()
             raise
 
-    def _wait_or_raise(self, problem: AchieveItError, tries: int, deadline: float, delay: float) -> None:
-        """Sleep until the next try, or raise the problem if there is to be none."""
-        if not problem.retry_request:
-            raise problem
-        delay = max(problem.retry_after or 0.0, delay)
-        if time.monotonic() + delay > deadline:
-            budget = f"max_retry_seconds={self.settings.max_retry_seconds:g}"
-            problem.what = f"{problem.what} (given up at try {tries}: {budget})"
-            raise problem
-        log.warning("%s Trying again in %.1f s.", problem, delay)
-        self.cancellation.sleep(delay)
-
-    def fetch_ahead(self, calls: Iterable[Callable[[], T]]) -> Generator[T]:
-        """Make calls in the client's threads, a few ahead of what was taken, and yield their results in order."""
-        waiting: deque[Future[T]] = deque()
+    def _result(self, future: Future[T], seconds: float, cancellation: Cancellation) -> T:
+        """Wait for what another thread decodes, which nothing can interrupt, no longer than for an answer."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
         try:
-            for call in calls:
-                waiting.append(self._submit(self._pool, call))
-                if len(waiting) > self._threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            with cancellation.on_cancel(done.set):
+                done.wait(seconds)
+                cancellation.check()
         finally:
-            for future in waiting:
-                future.cancel()
-            # No request of this call is under way when the next one begins.
-            for future in waiting:
-                if not future.cancelled():
-                    future.exception()
+            future.cancel()  # where it has not begun
+        if not future.done() or future.cancelled():
+            raise AchieveItTimeoutError(f"the answer was not decoded within {seconds:.1f} s", status=200)
+        return future.result()
+
+    def fetch_ahead(self, calls: Iterable[Callable[[Cancellation], T]]) -> Generator[T]:
+        """Make calls in the client's threads, a few ahead of what was taken, and yield their results in order.
+
+        However this ends, the calls that are under way are cut, so that nobody waits for them and their retries. The
+        first error ends it, also that of a call whose turn has not come.
+
+        Args:
+            calls: Drawn when it is their turn.
+        """
+        waiting: deque[Future[T]] = deque()
+        failures: list[BaseException] = []
+        with self.cancellation.call() as cancellation:
+
+            def make(call: Callable[[Cancellation], T]) -> T:
+                try:
+                    return call(cancellation)
+                except BaseException as error:
+                    failures.append(error)
+                    cancellation.cancel()  # the others fail now as well, but after this one
+                    raise
+
+            def take() -> T:
+                with suppress(Exception):
+                    return waiting.popleft().result()
+                raise failures[0]
+
+            try:
+                for call in calls:
+                    waiting.append(self._submit(self._pool, make, call))
+                    if len(waiting) > self._threads:
+                        yield take()
+                while waiting:
+                    yield take()
+            finally:
+                cancellation.cancel()
+                for future in waiting:
+                    future.cancel()
+                wait(waiting, _JOIN_SECONDS)

@@ -1,4 +1,4 @@
-"""What an answer must be: a 200 with a page of plan items; everything else is an error with a name."""
+"""Status and JSON of an answer: a page of plan items, or one of our errors."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ _ERRORS: dict[int, type[AchieveItError]] = {
     401: AchieveItUnauthorizedError,
     403: AchieveItForbiddenError,
     404: AchieveItNotFoundError,
+    408: AchieveItServerError,  # the request took too long to arrive
+    425: AchieveItServerError,  # too early
     429: AchieveItRateLimitError,
 }
 _ERRORS_BY_CLASS: dict[int, type[AchieveItError]] = {
@@ -33,16 +35,19 @@ _ERRORS_BY_CLASS: dict[int, type[AchieveItError]] = {
 }
 
 
-def body_of(response: Response) -> bytes:
-    """Return the body of a 200; that of any other status is never shown, since a server could echo the key in it."""
+def error_of(response: Response) -> AchieveItError | None:
+    """Return the error that a status stands for; None for a 200.
+
+    No error has the body: a server could echo the key in it.
+    """
     status = response.status
     if status == 200:
-        return response.body
+        return None
     what = f"AchieveIt answered {status}"
     if response.retry_after is not None:
         what += f" and asks to wait {response.retry_after:.0f} s"
     error = _ERRORS.get(status) or _ERRORS_BY_CLASS.get(status // 100, AchieveItShapeError)
-    raise error(what, status=status, retry_after=response.retry_after)
+    return error(what, status=status, retry_after=response.retry_after)
 
 
 def malformed_body(body: bytes) -> AchieveItError:
@@ -55,23 +60,45 @@ def wrong_shape(problem: str) -> AchieveItError:
     return AchieveItShapeError(f"the answer is not a page of plan items: {problem}", status=200)
 
 
-def decode_items(body: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Turn a body into Python objects: the items, and totalCount."""
+def check_size(items: int, take: int) -> None:
+    """Refuse a page with more items than were asked for: nothing would bound it.
+
+    Raises:
+        AchieveItShapeError: It has more.
+    """
+    if items > take:
+        raise wrong_shape(f"it has {items} items, and {take} were asked for")
+
+
+def parse_page(body: bytes, take: int, **hooks: Any) -> tuple[list[dict[str, Any]], int]:
+    """Parse a page into Python objects: the items, and totalCount.
+
+    One odd value must not keep a plan from being read: bytes that are no UTF-8 become lone surrogates, and integers of
+    thousands of digits, which Python's `int` refuses, become decimals.
+
+    Args:
+        body: JSON.
+        take: Items that were asked for.
+        hooks: More arguments of `json.loads`, such as `parse_float`.
+
+    Raises:
+        AchieveItMalformedError: It is not JSON.
+        AchieveItShapeError: It is not a page of items.
+    """
     try:
-        # One odd value must not keep a plan from being read: bytes that are no UTF-8 become lone surrogates, and
-        # integers of thousands of digits, which Python's int refuses, become decimals.
-        page = json.loads(body.decode("utf-8-sig", "surrogateescape"), parse_int=_integer)
+        page = json.loads(body.decode("utf-8-sig", "surrogateescape"), **{"parse_int": _integer, **hooks})
     except RecursionError:
         raise wrong_shape("it is nested too deeply") from None
     except ValueError:
         # Not `from` that error: it holds the body, in which a server could echo the key.
         raise malformed_body(body) from None
-    if not isinstance(page, dict):
+    if type(page) is not dict:
         raise wrong_shape(f"a JSON {type(page).__name__} instead of an object")
     items, total = page.get("items"), page.get("totalCount")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    if type(items) is not list or any(type(item) is not dict for item in items):
         raise wrong_shape("items is not a list of objects")
-    if type(total) is not int or total < 0:
+    check_size(len(items), take)
+    if type(total) is not int or not 0 <= total < 2**63:
         raise wrong_shape("totalCount is not a number of items")
     return items, total
 

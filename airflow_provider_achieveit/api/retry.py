@@ -1,23 +1,27 @@
-"""When to try again: backoff, `Retry-After`, and a pause that all requests of a client share."""
+"""When to try again: backoff, `Retry-After`, and the time budget of a request for all its tries."""
 
 from __future__ import annotations
 
+import logging
 import random
-import threading
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from airflow_provider_achieveit.api.cancellation import Cancellation
+from airflow_provider_achieveit.api.errors import AchieveItError
+
+log = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
-#: A year; what asks for more is a mistake, and not every clock could count it.
-_LONGEST_RETRY_AFTER = 366 * 86_400.0
+#: A day; what asks for more is a mistake, which should not keep a task waiting for a year.
+LONGEST_RETRY_AFTER = 86_400.0
+#: Up to this fraction of a `Retry-After`, and up to these seconds, are added to it at random.
+_SPREAD, _LONGEST_SPREAD = 0.25, 15.0
 
 
 def backoff(tries: int) -> float:
-    """Return the seconds to wait after so many failed tries: doubling, up to a minute, with jitter."""
+    """Return the seconds to wait after failed tries: doubling, up to a minute, with jitter."""
     longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(tries - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # jitter is no secret
 
@@ -25,44 +29,60 @@ def backoff(tries: int) -> float:
 def parse_retry_after(text: str | None) -> float | None:
     """Return the seconds of a `Retry-After` header, given in seconds or as an HTTP-date; None if there are none.
 
-    RFC 9110, section 10.2.3. A date in the past means now.
+    RFC 9110, section 10.2.3. A date in the past means now. More than a day is taken for a day.
     """
     if text is None:
         return None
     try:
         if text.strip().isdigit():
-            return min(float(text), _LONGEST_RETRY_AFTER)
-        moment = parsedate_to_datetime(text)
+            seconds = float(text)
+        else:
+            moment = parsedate_to_datetime(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            seconds = max(0.0, (moment - datetime.now(UTC)).total_seconds())
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_RETRY_AFTER)
+    if seconds > LONGEST_RETRY_AFTER:
+        log.warning("The server asks to wait %.3g s (Retry-After), which is taken for a day", seconds)
+        return LONGEST_RETRY_AFTER
+    return seconds
 
 
-class SharedPause:
-    """A pause shared by all threads of a client: one 429 slows every request, not only the one that met it.
+class RetryBudget:
+    """The tries of one request, within its time budget.
 
     Args:
-        cancellation: Ends the pause.
+        seconds: The budget, from now.
     """
 
-    def __init__(self, cancellation: Cancellation) -> None:
-        self._cancellation = cancellation
-        self._lock = threading.Lock()
-        self._resume_at = 0.0
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._tries = 0
 
-    def pause(self, seconds: float) -> None:
-        """Hold back all requests for `seconds`."""
-        with self._lock:
-            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+    def begin(self) -> None:
+        """Begin a try."""
+        self._tries += 1
+        self._backoff = backoff(self._tries)
+        # Else all processes that a server told the same would come back at the same moment.
+        self._spread = random.uniform(0.0, _SPREAD)  # noqa: S311  # jitter is no secret
 
-    def wait(self) -> None:
-        """Return when no pause is on.
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left; negative when the budget is over."""
+        return self._deadline - time.monotonic()
 
-        Raises:
-            AchieveItClosedError: The client was closed.
-        """
-        self._cancellation.check()
-        while (seconds := self._resume_at - time.monotonic()) > 0:
-            self._cancellation.sleep(seconds)
+    def delay(self, error: AchieveItError) -> float | None:
+        """Return the seconds to wait after the current try failed; None if there is to be no other."""
+        asked = error.retry_after or 0.0
+        delay = max(asked, self._backoff)
+        if not error.retry_request or delay > self.remaining:
+            return None
+        return max(delay, min(asked + min(asked * self._spread, _LONGEST_SPREAD), self.remaining))
+
+    def given_up(self, error: AchieveItError) -> AchieveItError:
+        """Return the error of the last try; it says how many there were, where more could have helped."""
+        if error.retry_request:
+            error.what += f" (given up at try {self._tries}: max_retry_seconds={self._seconds:g})"
+        return error

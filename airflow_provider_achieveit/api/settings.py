@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_achieveit.api import validate
-from airflow_provider_achieveit.api.address import check_base_url, check_proxy
+from airflow_provider_achieveit.api.address import check_base_url, check_certificates, check_proxy
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.validate import shown
 
@@ -30,8 +28,7 @@ def _verify(name: str, value: Any) -> bool | str:
         return validate.boolean(name, value)
     path = str(value)
     try:
-        is_folder = Path(path).is_dir()
-        ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
+        check_certificates(path)
     except (OSError, ValueError) as error:
         what = f"{name} {shown(path)} is neither true, false nor the path of a CA file ({error})"
         raise AchieveItConfigError(what) from None
@@ -48,6 +45,7 @@ class ClientSettings:
         max_concurrency: Requests in flight at once, 1 to 32.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for the next byte of an answer.
+        requests_per_second: Requests sent in a second by one client, on average; 0 for no limit.
         max_retry_seconds: Time budget of one page for all its tries, in seconds; 0 turns retries off.
         verify: True, or the path of a CA file. False accepts any certificate.
         proxy: URL of a proxy; None uses the environment's. Not in the `repr`: it can hold a password.
@@ -62,6 +60,7 @@ class ClientSettings:
     connect_timeout: float = _number(10.0, 0.1, _DAY)
     read_timeout: float = _number(60.0, 0.1, _DAY)
     max_retry_seconds: float = _number(300.0, 0, _DAY)
+    requests_per_second: float = _number(0.0, 0, 1000)
     verify: bool | str = field(default=True, metadata={"parse": _verify})
     proxy: str | None = field(default=None, repr=False, metadata={"parse": check_proxy})
 

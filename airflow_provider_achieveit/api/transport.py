@@ -1,28 +1,26 @@
-"""GET requests over a keep-alive session: the key's header, no redirects, errors told apart."""
+"""GET requests over a keep-alive session: the key's header, no redirects, no cookies, errors told apart."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import DecodeError, HTTPError
 
 from airflow_provider_achieveit import __version__
-from airflow_provider_achieveit.api.deadline import Adapter, RequestDeadline
-from airflow_provider_achieveit.api.errors import (
-    AchieveItClosedError,
-    AchieveItConfigError,
-    AchieveItError,
-    AchieveItMalformedError,
-    AchieveItTimeoutError,
-    AchieveItTlsError,
-    AchieveItUnreachableError,
-)
+from airflow_provider_achieveit.api.adapter import Adapter
+from airflow_provider_achieveit.api.body import BodyShare, read_body
+from airflow_provider_achieveit.api.cancellation import Cancellation
+from airflow_provider_achieveit.api.deadline import RequestDeadline
+from airflow_provider_achieveit.api.environment import ca_bundle, proxy_for
+from airflow_provider_achieveit.api.errors import AchieveItError
+from airflow_provider_achieveit.api.redaction import Redactor
 from airflow_provider_achieveit.api.retry import parse_retry_after
 from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.api.wire_errors import translated
 
 USER_AGENT = f"airflow-provider-achieveit/{__version__} python-requests/{requests.__version__}"
 
@@ -52,104 +50,91 @@ class _Session(requests.Session):
         """Take no answer for a redirect: `requests` prepares the next request even when it is told not to send it."""
 
 
-def _closed() -> AchieveItError:
-    return AchieveItClosedError("the client was closed")
-
-
 class Transport:
-    """Sends GET requests to one host, from any number of threads."""
+    """Sends GET requests to one host, from any number of threads.
+
+    Args:
+        api_key: The key.
+        settings: Host, timeouts, proxy, CA file; the environment's proxy and CA bundle where they name none.
+
+    Raises:
+        AchieveItConfigError: The environment's proxy or CA bundle can't be used.
+    """
 
     def __init__(self, api_key: str, settings: ClientSettings) -> None:
         self.sent = 0
-        self._closed = False
-        self._api_key = api_key
+        self.redactor = Redactor(api_key)
         self._settings = settings
         self._lock = threading.Lock()
-        self._active: set[RequestDeadline] = set()
+        # Plain http is for loopback only, where a proxy of the environment would read the key.
+        is_tls = settings.base_url.startswith("https://")
+        self._proxy = settings.proxy or (proxy_for(settings.base_url) if is_tls else None)
+        self._verify = (is_tls and settings.verify is True and ca_bundle()) or settings.verify
         self._session = _Session()
+        self._session.trust_env = False  # it was read above, once and with checks
         self._session.auth = _ApiKeyAuth(api_key)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
         self._session.headers.update(headers)
-        # Plain http is for loopback only, where a proxy of the environment would read the key.
-        self._session.trust_env = settings.base_url.startswith("https://")
         adapter = Adapter(pool_maxsize=settings.max_concurrency)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
-    def get(self, path: str, params: Mapping[str, str | int], time_limit: float) -> Response:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        time_limit: float,
+        share: BodyShare,
+        cancellation: Cancellation,
+    ) -> Response:
         """Send one request, once, and read the whole answer. Redirects are not followed.
 
         Args:
             path: Path below the base URL.
             params: Query parameters.
             time_limit: Seconds after which the connection is cut, however busy it is.
+            share: Room for the body.
+            cancellation: Cuts it as well.
 
         Raises:
             AchieveItError: No usable answer.
         """
         with RequestDeadline(time_limit) as deadline:
-            with self._lock:
-                if self._closed:
-                    raise _closed()
-                self.sent += 1
-                self._active.add(deadline)
             try:
-                return self._send(path, params, deadline)
-            except (requests.RequestException, HTTPError, OSError) as error:
-                problem = _closed() if self._closed else self._translated(error, deadline)
-            finally:
-                with self._lock:
-                    self._active.discard(deadline)
+                with cancellation.on_cancel(deadline.cut):
+                    with self._lock:
+                        self.sent += 1
+                    return self._send(path, params, share, deadline)
+            except AchieveItError as error:
+                problem: AchieveItError = error
+            except Exception as error:  # whatever the libraries make of what is on the wire
+                if cancellation.cancelled:  # then it came of our cut
+                    problem = cancellation.error()
+                elif deadline.expired:
+                    problem = deadline.too_slow()
+                else:
+                    problem = translated(error, self._settings, self.redactor)
         # Out here it has no context: what urllib3 quotes of an answer could hold the key.
         raise problem
 
-    def _send(self, path: str, params: Mapping[str, str | int], deadline: RequestDeadline) -> Response:
+    def _send(
+        self, path: str, params: Mapping[str, str | int], share: BodyShare, deadline: RequestDeadline
+    ) -> Response:
         with self._session.get(
             self._settings.base_url + path,
             params=params,
             timeout=(self._settings.connect_timeout, self._settings.read_timeout),
-            # Given per request: a proxy or a CA bundle of the environment would win over those of the session.
-            proxies={"https": self._settings.proxy} if self._settings.proxy else None,
-            verify=self._settings.verify,
+            proxies={"https": self._proxy} if self._proxy else None,
+            verify=self._verify,
             allow_redirects=False,
             stream=True,
         ) as response:
             if response.status_code != 200:  # decided, whatever the body does
                 return Response(response.status_code, parse_retry_after(response.headers.get("Retry-After")), b"")
-            # Five times cheaper than `.content`, which reads in chunks of 10 kB.
-            body = response.raw.read(decode_content=True)
-            if deadline.expired:
-                raise deadline.too_slow()
-            return Response(200, None, body)
-
-    def redacted(self, text: str) -> str:
-        """Return a text without the key, which a server could echo in what is quoted of its answers."""
-        return text.replace(self._api_key, "***")
+            # Not `.content`, which is slow, and knows no bounds.
+            return Response(200, None, read_body(response.raw, share, deadline.check))
 
     def close(self) -> None:
-        """Cut the requests under way and close the connections."""
-        with self._lock:
-            self._closed = True  # from here on nobody opens a connection that nobody would close
-            for deadline in self._active:
-                deadline.cut()
+        """Close the connections; a cancellation has cut the requests under way before."""
         self._session.close()
-
-    def _translated(self, error: Exception, deadline: RequestDeadline) -> AchieveItError:
-        """Tell the situations apart that `requests` and urllib3 report in many classes."""
-        if deadline.expired:  # whatever the error is, it came of our cut
-            return deadline.too_slow()
-        text = self.redacted(f"{type(error).__name__}: {error}")
-        if isinstance(error, requests.Timeout) or "timed out" in text.lower():
-            return AchieveItTimeoutError(text)
-        is_tls = isinstance(error, requests.exceptions.SSLError) or "CERTIFICATE_VERIFY_FAILED" in text  # of a proxy
-        if is_tls and not any(mark in text for mark in _TLS_BROKEN_OFF):
-            return AchieveItTlsError(text)
-        if isinstance(error, DecodeError) or "IncompleteRead" in text:
-            return AchieveItMalformedError(text, status=200)
-        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidProxyURL):
-            return AchieveItConfigError(text)
-        return AchieveItUnreachableError(text)
-
-
-#: A connection that was lost while TLS shook hands is worth another try; a certificate or a version is not.
-_TLS_BROKEN_OFF = ("EOF", "ConnectionReset", "BrokenPipe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
@@ -100,3 +101,8 @@ def response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     """Return a whole HTTP response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Content-Type: application/json", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def bomb(mib: int) -> bytes:
+    """Return a body of gzip that becomes so many MiB of blanks."""
+    return gzip.compress(b" " * (1 << 20)) * mib

@@ -31,6 +31,7 @@ from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from tests.api.raw_server import RawServer, answering, bomb, response
 from tests.lake.support import ContendedStore
 from tests.support.errors import ERRORS
 from tests.support.faulty_sandbox import Sandbox
@@ -94,6 +95,12 @@ def ask_closed(scene: Scene) -> None:
 def ask_without_tls(scene: Scene) -> None:
     """Speak TLS with a server that does not."""
     scene.read(base_url=scene.sandbox.url.replace("http:", "https:"))
+
+
+def ask_for_a_bomb(scene: Scene) -> None:
+    """Read a small body that becomes a large one."""
+    with RawServer(answering(response(bomb(257), "Content-Encoding: gzip"))) as server:
+        scene.read(base_url=server.url, read_timeout=20)
 
 
 def export_moving(scene: Scene) -> None:
@@ -169,6 +176,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItRedirectError": lambda scene: scene.answer(redirect="https://example.com/")(),
     "AchieveItRefusedError": lambda scene: scene.answer(status=418)(),
     "AchieveItShapeError": lambda scene: scene.answer(body="[]")(),
+    "AchieveItTooLargeError": ask_for_a_bomb,
     "AchieveItInconsistentError": export_moving,
     "AchieveItPagingError": export_contradicting,
     "AchieveItDriftError": export_drifting,
@@ -179,7 +187,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItOutdatedError": export_after_a_later_read,
     "AchieveItScratchError": export_without_a_temporary_directory,
 }
-HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx": 500, "3xx": 302, "any other 4xx": 418}
+HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx, 408 or 425": 500, "3xx": 302, "any other 4xx": 418}
 
 
 #: Raised before a plan is known, or about what all plans share.

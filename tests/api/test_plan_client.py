@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from airflow_provider_achieveit import api
 from airflow_provider_achieveit.api.errors import AchieveItClosedError, AchieveItConfigError
 from airflow_provider_achieveit.api.plan import Window
-from airflow_provider_achieveit.api.response import decode_items
+from airflow_provider_achieveit.api.response import parse_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tests.support.faulty_sandbox import Sandbox
 
     Connect = Callable[..., AchieveItClient]
+
+parse_five = partial(parse_page, take=5)
 
 
 def test_a_plan_counts_its_own_requests(connect: Connect, sandbox: Sandbox) -> None:
@@ -46,7 +49,7 @@ def test_many_plans_at_once_share_few_threads(connect: Connect, sandbox: Sandbox
     def read(_: int) -> int:
         nonlocal most
         count = 0
-        for items, _total in client.plan("p1").pages(windows, decode_items):
+        for items, _total in client.plan("p1").pages(windows, parse_five):
             count += len(items)
             names = [thread.name for thread in threading.enumerate() if thread.name.startswith("achieveit")]
             most = max(most, len(names))
@@ -63,7 +66,7 @@ def test_leaving_the_client_closes_it(connect: Connect, sandbox: Sandbox) -> Non
     with connect() as client:
         plan = client.plan("p1")
         assert plan.version().total_count == 25
-    for use in (plan.version, lambda: list(plan.pages([Window(0, 5)], decode_items)), client.cancellation.check):
+    for use in (plan.version, lambda: list(plan.pages([Window(0, 5)], parse_five)), client.cancellation.check):
         with pytest.raises(AchieveItClosedError):
             use()
     assert len(sandbox.requests) == 1

@@ -20,6 +20,7 @@ CONTRACT = {
     "connect_timeout": 10,
     "read_timeout": 60,
     "max_retry_seconds": 300,
+    "requests_per_second": 0,
     "verify": None,
     "proxy": None,
     "test_plan_id": None,

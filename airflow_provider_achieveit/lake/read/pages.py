@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.api.plan import PlanClient, Window
 from airflow_provider_achieveit.api.plan_version import PlanVersion
-from airflow_provider_achieveit.api.response import decode_items
+from airflow_provider_achieveit.api.response import parse_page
 from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.lake.errors import AchieveItPagingError, AchieveItStoreError
 from airflow_provider_achieveit.lake.read.decode import decode_page
@@ -193,7 +193,7 @@ def _merge_pages(plan: PlanClient, merger: PageMerger, total: int, page_size: in
 
 def _require_end(plan: PlanClient, merger: PageMerger, rows: int) -> None:
     """Check that nothing follows a full page: `totalCount` could be the number of the page's own items."""
-    following, total = plan.page(Window(rows, 1), decode_items)
+    following, total = plan.page(Window(rows, 1), parse_page)
     if following and total > rows:
         merger.refuse(PlanChangedError(f"totalCount moved from {rows} to {total}"))
     merger.require(not following, f"items follow although totalCount is {rows}")
