@@ -57,16 +57,12 @@ def save_results(results: dict[str, Any]) -> None:
 
 
 with DAG("waiting", schedule="@once", start_date=START, catchup=False):
-    exports = [
-        AchieveItExportOperator(task_id="export", plan_id=KEPT, **LAKE),
-        AchieveItExportOperator.partial(task_id="mapped_export", **LAKE).expand(plan_id=[EDITED]),
-    ]
+    export = AchieveItExportOperator.partial(task_id="export", **LAKE).expand(plan_id=[KEPT, EDITED])
     sensors = {
         name: AchieveItPlanChangeSensor(task_id=name, deferrable=True, poke_interval=1, timeout=600, **arguments)
         for name, arguments in SENSORS.items()
     }
-    for one in exports:
-        one >> list(sensors.values())
+    export >> list(sensors.values())
     save_results({name: sensor.output for name, sensor in sensors.items()})
 
 with DAG("consumer", schedule=[Asset(f"{LAKE['destination']}/plan_items/plan={KEPT}")], start_date=START):
