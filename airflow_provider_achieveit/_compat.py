@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,7 +69,10 @@ else:
     except ImportError:
         RetryDecision, RetryPolicy = None, object
 
+AIRFLOW_VERSION = tuple(map(int, __version__.split(".")[:2]))
+
 __all__ = [
+    "AIRFLOW_VERSION",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -90,7 +95,7 @@ __all__ = [
 
 
 def alias_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an asset alias's event can carry: Airflow 2 hashes the values, so nested ones go as JSON text."""
-    if Asset.__name__ != "Dataset":
+    """Return what an asset alias's event can carry: before 3.1 Airflow hashes the values: nested ones go as JSON."""
+    if AIRFLOW_VERSION >= (3, 1):
         return dict(extra)
     return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in extra.items()}

@@ -9,8 +9,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
+
+from asgiref.sync import sync_to_async
 
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
     from airflow_provider_achieveit.api.settings import ClientSettings
 
 T = TypeVar("T")
+
+
+async def in_thread(function: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+    """Call a blocking function in a thread that may ask Airflow for connections, without blocking the event loop.
+
+    Only the triggerer's event loop may ask Airflow's supervisor: `asgiref` leads a thread's question back to it. From
+    any other thread, Airflow before 3.2 reads the answers in two places at once, and the whole triggerer dies.
+    For the same reason a call goes on to its end when its trigger is cancelled: a question that is given up
+    leaves an answer that the next one would take for its own.
+
+    Args:
+        function: What to call.
+        threads: Where to call it; None for the event loop's own threads.
+    """
+    call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=threads)())
+    call.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be waiting for it any more
+    return await asyncio.shield(call)
 
 
 class SharedClient:
@@ -33,10 +51,7 @@ class SharedClient:
 
     async def run(self, function: Callable[[AchieveItClient], T]) -> T:
         """Call a function with the client in one of its threads, without blocking the event loop."""
-        context = copy_context()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: context.run(function, self.client)
-        )
+        return await in_thread(lambda: function(self.client), self._threads)
 
     def close(self) -> None:
         """End what is under way; waits for nothing."""
@@ -60,8 +75,7 @@ async def acquire(achieveit_conn_id: str) -> SharedClient:
 
         return AchieveItHook(achieveit_conn_id).client_arguments()
 
-    # On the event loop, resolving a connection can deadlock every trigger of the process.
-    key = await asyncio.to_thread(resolve)
+    key = await in_thread(resolve)
     with _lock:
         if key not in _shared:
             _shared[key] = SharedClient(*key)

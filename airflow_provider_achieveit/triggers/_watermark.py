@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
 from airflow_provider_achieveit.lake.change import PlanState
+from airflow_provider_achieveit.triggers._clients import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,8 @@ class Watermark:
         try:
             if hasattr(self._store, f"a{verb}"):  # from 3.3.2
                 return await getattr(self._store, f"a{verb}")(*arguments)
-            return await asyncio.to_thread(getattr(self._store, verb), *arguments)
+            ask = getattr(self._store, verb)
+            return await in_thread(lambda: ask(*arguments))
         except ValueError as error:
             # Several assets share this trigger, and the store does not know which one is meant.
             log.warning("The watermark %s lives in memory only: %s", self._key, error)

@@ -1,85 +1,115 @@
-"""The Airflow that is installed, whichever it is, used from outside: by its command line and in programs of its own.
+"""The Airflow that is installed, whichever it is, with all its processes, and what its DAGs need: sandbox and S3.
 
 Nothing here imports Airflow, so that every test starts from what a user's worker starts from.
 """
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import boto3
+import psutil
 import pytest
+from moto.server import ThreadedMotoServer
 
-from airflow_provider_achieveit.sandbox import DEMO_PLANS
-from dev.processes import clean_environment
+from dev.local_airflow import LocalAirflow
 from tests.support.faulty_sandbox import Sandbox
 
 AIRFLOW_VERSION = tuple(map(int, version("apache-airflow").split(".")[:2]))
-ROOT = Path(__file__).parents[2]
+KEPT, EDITED = "a0e2ce03-kept", "3f0a6c1e-edited"
+PLANS = {KEPT: 700, EDITED: 30}
+BUCKET = "lake"
 
 
-class Airflow:
-    """A home with a migrated metadata database, and the example DAGs."""
+class Stage:
+    """The sandbox, the object store and the Airflow between them."""
 
-    def __init__(self, home: Path) -> None:
-        self.environment = clean_environment(
-            AIRFLOW_HOME=str(home),
-            AIRFLOW__CORE__LOAD_EXAMPLES="False",
-            AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "example_dags"),
-            AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+    def __init__(self, sandbox: Sandbox, s3: Any, airflow: LocalAirflow, results: Path) -> None:
+        self.sandbox, self.s3, self.airflow, self._results = sandbox, s3, airflow, results
+
+    def result(self, name: str) -> Any:
+        """Wait for what a task of the DAGs saved, and return it."""
+        path = self._results / f"{name}.json"
+        self.airflow.wait_until(path.exists, f"the result {name!r}; tasks: {self.states()}")
+        return json.loads(path.read_text())
+
+    def states(self) -> dict[str, str]:
+        """Return the state of every task instance of the DAG `waiting`, by its task's id."""
+        assert not (errors := self._query("SELECT stacktrace FROM import_error")), errors
+        return dict(self._query("SELECT task_id, state FROM task_instance WHERE dag_id = 'waiting'"))
+
+    def _query(self, sql: str) -> list[Any]:
+        database = f"file:{self.airflow.home / 'airflow.db'}?mode=ro"
+        with closing(sqlite3.connect(database, uri=True, timeout=60)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def wait_for_states(self, state: str, tasks: set[str]) -> None:
+        """Wait until tasks of the DAG `waiting` are in a state; fail if one of them failed."""
+
+        def reached() -> bool:
+            states = self.states()
+            assert "failed" not in states.values(), states
+            return all(states.get(task) == state for task in tasks)
+
+        self.airflow.wait_until(reached, f"{tasks} to be {state}")
+
+    def triggerer(self) -> set[psutil.Process]:
+        """Return the processes of the triggerer."""
+        return set(self.airflow.programs["triggerer"].family())
+
+    def triggerer_log(self) -> str:
+        """Return what the triggerer has printed."""
+        return self.airflow.programs["triggerer"].log.read_text(errors="replace")
+
+    def let_looks_pass(self, plan_id: str, count: int) -> None:
+        """Wait until the plan has been looked at so many times more."""
+        before = self.sandbox.traffic(plan_id).requests
+        self.airflow.wait_until(
+            lambda: self.sandbox.traffic(plan_id).requests >= before + count, f"{count} more looks at {plan_id}"
         )
-        self._home = home
 
-    def run(self, *command: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program; the caller looks at how it ended."""
-        return subprocess.run(
-            command,
-            env={**self.environment, **(environment or {})},
-            cwd=self._home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-
-    def cli(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-        """Run the `airflow` command, which must succeed, and return what it prints."""
-        done = self.run(sys.executable, "-m", "airflow", *arguments, environment=environment)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def python(self, program: str) -> Any:
-        """Run Python source and return the JSON that it prints as its last line."""
-        done = self.run(sys.executable, "-c", program)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def test_dag(self, dag_id: str, conf: Mapping[str, Any], connections: Mapping[str, str]) -> str:
-        """Run a DAG as `airflow dags test` does, with connections by their ids, and return all that was logged."""
-        environment = {f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()}
-        done = self.run(
-            sys.executable, "-m", "airflow", "dags", "test", dag_id, "--conf", json.dumps(conf), environment=environment
-        )
-        log = done.stdout + done.stderr
-        assert done.returncode == 0, log
-        return log
+    def wait_for_age(self, seconds: float, since: float) -> None:
+        """Wait until so many seconds have passed since a moment of `time.monotonic()`."""
+        self.airflow.wait_until(lambda: time.monotonic() - since >= seconds, f"{seconds} s to pass")
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
-    """The installed Airflow with a new metadata database."""
-    airflow = Airflow(tmp_path_factory.mktemp("airflow"))
-    airflow.cli("db", "migrate")
-    if AIRFLOW_VERSION < (3, 0):
-        # `dags test` does it itself since Airflow 3. Without it Airflow 2 does not know the aliases of datasets.
-        airflow.cli("dags", "reserialize")
-    return airflow
+def s3() -> Iterator[Any]:
+    """An S3 server on the loopback interface, with a bucket; gives a client of it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "secret", "region_name": "eu-west-1"}
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys)
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": keys["region_name"]})
+    yield client
+    server.stop()
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox with the plans of the example DAGs."""
-    with Sandbox(DEMO_PLANS) as sandbox:
-        yield sandbox
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, s3: Any) -> Iterator[Stage]:
+    """The DAGs of this folder, under way: they start by themselves."""
+    folder = tmp_path_factory.mktemp("matrix")
+    results = folder / "results"
+    results.mkdir()
+    with Sandbox(PLANS) as sandbox:
+        store = {"endpoint_url": s3.meta.endpoint_url, "region_name": "eu-west-1"}
+        connections = {
+            "achieveit_default": f"achieveit://:{quote(sandbox.key)}@{quote(sandbox.url, safe='')}/?page_size=500",
+            "lake_store": {"conn_type": "aws", "login": "someone", "password": "secret", "extra": json.dumps(store)},
+        }
+        environment = {
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "MATRIX_LAKE": f"s3://{BUCKET}/some/prefix",
+            "MATRIX_PLANS": f"{KEPT} {EDITED}",
+            "MATRIX_RESULTS": str(results),
+        }
+        dags = Path(__file__).parent / "dags"
+        with LocalAirflow(folder / "airflow", dags, connections=connections, environment=environment) as airflow:
+            yield Stage(sandbox, s3, airflow, results)

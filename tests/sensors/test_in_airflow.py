@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-from tests.airflow.conftest import Airflow
+from tests.support.airflow import Airflow
 from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:

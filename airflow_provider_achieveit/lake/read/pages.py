@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def _merge_pages(plan: PlanClient, merger: PageMerger, total: int, page_size: in
 
 def _require_end(plan: PlanClient, merger: PageMerger, rows: int) -> None:
     """Check that nothing follows a full page: `totalCount` could be the number of the page's own items."""
-    following, total = plan.page(Window(rows, 1), parse_page)
+    following, total = plan.page(Window(rows, 1), partial(parse_page, take=1))
     if following and total > rows:
         merger.refuse(PlanChangedError(f"totalCount moved from {rows} to {total}"))
     merger.require(not following, f"items follow although totalCount is {rows}")
