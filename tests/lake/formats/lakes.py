@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -35,6 +35,8 @@ class Lake:
     Args:
         root: The destination, a local directory.
     """
+
+    format: ClassVar[str]
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -68,6 +70,8 @@ class Lake:
 
 class DeltaLake(Lake):
     """Delta Lake in a local directory."""
+
+    format = "delta"
 
     def sink(self) -> TableSink:
         return open_delta_sink(self.store())
