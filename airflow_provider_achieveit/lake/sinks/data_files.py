@@ -24,6 +24,8 @@ from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile, Tab
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS, repeated, table_writer
 
 PLAN, SNAPSHOT = "plan", "snapshot"
+#: Reads landed files; with `pre_buffer` pyarrow would hold a whole file in memory.
+PARQUET_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
 #: A data file is ended when it has so many bytes: whoever replaces one plan later has to copy the rest of its file.
 _LARGE = 128 * 2**20
 #: Rows that are in memory together while a file is copied.
@@ -59,6 +61,15 @@ def landed_schema(table: str) -> pa.Schema:
     return pa.schema([*SCHEMAS[table], *map(pa.field, *zip(*added, strict=True))])
 
 
+def statistics_columns(table: str) -> list[str]:
+    """Return the columns by whose smallest and largest values readers may skip data: no text but plan and label."""
+    if table == PLAN_ITEMS_TABLE:
+        own = STATISTICS_COLUMNS
+    else:
+        own = [field.name for field in SCHEMAS[table] if field.type != pa.string()]
+    return [*own, PLAN, SNAPSHOT, position_column(table)]
+
+
 class DataFileWriter:
     """Writes the rows of one table into data files; a context manager.
 
@@ -75,11 +86,9 @@ class DataFileWriter:
         self._position = position_column(table)
         schema = landed_schema(table)
         self._schema = schema if label_column else schema.remove(schema.get_field_index(SNAPSHOT))
-        text = [name for name in self._schema.names if self._schema.field(name).type == pa.string()]
-        items = table == PLAN_ITEMS_TABLE
-        self._dictionary = [*DICTIONARY_COLUMNS, PLAN, SNAPSHOT] if items else text
-        numbers = STATISTICS_COLUMNS if items else [name for name in SCHEMAS[table].names if name not in text]
-        self._statistics = [*numbers, PLAN, SNAPSHOT, self._position]
+        text = [field.name for field in self._schema if field.type == pa.string()]
+        self._dictionary = [*DICTIONARY_COLUMNS, PLAN, SNAPSHOT] if table == PLAN_ITEMS_TABLE else text
+        self._statistics = statistics_columns(table)
         self._writer: TableWriter | None = None
         self._files: list[DataFile] = []
 

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.manifest import TableFormat
-from airflow_provider_achieveit.lake.sinks.data_files import PLAN, SNAPSHOT, DataFile, landed_schema, position_column
+from airflow_provider_achieveit.lake.sinks.data_files import (
+    PARQUET_FORMAT,
+    PLAN,
+    SNAPSHOT,
+    DataFile,
+    landed_schema,
+    position_column,
+)
 from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.storage_options import storage_options, without_secrets
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
 #: Each commit counts this transaction up by one. So of two commits that were based on the same state only one succeeds,
 #: which Delta Lake itself does not see to where both only add files.
 _TRANSACTION = "airflow-provider-achieveit"
-_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
 
 
 def open_delta_sink(store: Store) -> DeltaSink:
@@ -193,10 +198,12 @@ def _may_hold(entry: dict[str, Any], label: str | None, plans: Collection[str] |
 
 
 def _landed_file(entry: dict[str, Any], filesystem: FileSystem) -> LandedFile:
-    # Not the dataset's own fragments: for columns without statistics in the log these find nothing.
-    fragment = _FORMAT.make_fragment(unquote(entry["path"]), filesystem)
+    path, label = unquote(entry["path"]), entry["partition"][SNAPSHOT]
     modified = datetime.fromtimestamp(entry["modification_time"] / 1000, UTC)
-    return LandedFile(fragment.path.rpartition("/")[2], entry["partition"][SNAPSHOT], fragment, modified, entry)
+    # Not the dataset's own fragments: for columns without statistics in the log these find nothing.
+    return LandedFile(
+        path.rpartition("/")[2], label, modified, entry, lambda: PARQUET_FORMAT.make_fragment(path, filesystem)
+    )
 
 
 def _statistics(file: DataFile) -> str:

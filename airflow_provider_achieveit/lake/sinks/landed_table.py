@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,16 +26,21 @@ class LandedFile:
     Attributes:
         name: Its name, the last part of its path.
         label: The label of all its rows.
-        fragment: Reads it.
-        modified: When it was written.
+        modified: When it was written, or later.
         entry: What the format knows it by.
+        opener: Opens it for reading.
     """
 
     name: str
     label: str
-    fragment: ds.Fragment
     modified: datetime
     entry: Any
+    opener: Callable[[], ds.Fragment]
+
+    @property
+    def fragment(self) -> ds.Fragment:
+        """Reads its rows."""
+        return self.opener()
 
 
 class LandedTable(ABC):

@@ -33,8 +33,6 @@ class TableSink(Sink):
 
     #: Whether the data files have the column `snapshot`.
     label_column: ClassVar[bool]
-    #: Whether a list that is null comes back as null, and not as an empty one.
-    keeps_null_lists: ClassVar[bool] = True
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)

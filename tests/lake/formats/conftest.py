@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lake.formats.lakes import DeltaLake, Lake
+from tests.lake.formats.lakes import DeltaLake, IcebergLake, Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMATS = {"delta": DeltaLake}
+FORMATS: dict[str, type[Lake]] = {"delta": DeltaLake, "iceberg": IcebergLake}
 
 
 @pytest.fixture(params=FORMATS)

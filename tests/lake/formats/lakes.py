@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 from deltalake import DeltaTable
 from fsspec.implementations.local import LocalFileSystem
+from pyiceberg.catalog import load_catalog
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.manifest import Manifest, build_manifest
 from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, PLAN_ITEMS, STATISTICS_COLUMNS, plan_schema
 from airflow_provider_achieveit.lake.sinks.delta import open_delta_sink
+from airflow_provider_achieveit.lake.sinks.iceberg import open_iceberg_sink
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
 from airflow_provider_achieveit.lake.tables.declared import table_schema, table_writer
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
     from airflow_provider_achieveit.lake.sinks.table_sink import TableSink
 
+OPTIONS = {"dictionary": DICTIONARY_COLUMNS, "statistics": STATISTICS_COLUMNS}
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 _clock = itertools.count()
 
@@ -89,16 +95,46 @@ class DeltaLake(Lake):
         self._open(name).optimize.compact()
 
 
+class IcebergLake(Lake):
+    """Iceberg with a catalog in SQLite; tables and manifests below one directory."""
+
+    format = "iceberg"
+
+    def catalog(self) -> Catalog:
+        """The catalog as another process would open it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{self.root}/catalog.db"
+        return load_catalog("lake", type="sql", uri=uri, warehouse=f"file://{self.root}/warehouse")
+
+    def sink(self) -> TableSink:
+        return open_iceberg_sink(self.store(), self.catalog(), "achieveit")
+
+    def _open(self, name: str) -> Table:
+        return self.catalog().load_table(f"achieveit.{name}")
+
+    def table(self, name: str = "plan_items") -> pa.Table:
+        return self._open(name).scan().to_arrow()
+
+    def commits(self, name: str = "plan_items") -> int:
+        return len(self._open(name).metadata.metadata_log)
+
+    def compact(self, name: str = "plan_items") -> None:
+        table = self._open(name)
+        table.overwrite(table.scan().to_arrow())
+
+
 def item(item_id: str, **columns: Any) -> dict[str, Any]:
     """A row of `plan_items`: null but for these columns."""
     return {**dict.fromkeys(PLAN_ITEMS.names), "id": item_id, **columns}
 
 
-def items_file(directory: Path, plan_id: str, rows: Sequence[Mapping[str, Any]]) -> TableFile:
+def items_file(
+    directory: Path, plan_id: str, rows: Sequence[Mapping[str, Any]], *, null_lists: bool = True
+) -> TableFile:
     """The finished file of a plan's items."""
     path = directory / f"{plan_id}-{next(_clock)}.parquet"
     schema = plan_schema(plan_id)
-    with TableWriter(path, schema, dictionary=DICTIONARY_COLUMNS, statistics=STATISTICS_COLUMNS) as writer:
+    with TableWriter(path, schema, **OPTIONS, null_lists=null_lists) as writer:
         writer.add(pa.RecordBatch.from_pylist(rows, schema=schema))
     return TableFile("plan_items", path, len(rows))
 

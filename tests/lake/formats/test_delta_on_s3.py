@@ -40,7 +40,7 @@ def sink(s3: S3Stores, monkeypatch: pytest.MonkeyPatch) -> DeltaSink:
 def test_it_lands_and_reads_back_with_the_credentials_of_the_connection(
     sink: DeltaSink, s3: S3Stores, tmp_path: Path
 ) -> None:
-    """deltalake gets the region and the endpoint of the connection as well."""
+    """It gets the region and the endpoint of the connection as well."""
     options = storage_options(sink.store)
     assert options["aws_region"] == "eu-central-1"
     land(sink, tmp_path, {"a": ["1"], "b": ["2"]})

@@ -125,7 +125,7 @@ def test_four_processes_land_other_plans_under_the_same_labels(lake: Lake, start
 
 
 def test_four_processes_land_the_same_plan_under_the_same_label(lake: Lake, start: Start) -> None:
-    """The rows are those of one of them, and its manifest is the one that is there: of all that landed, the latest read.
+    """Rows and manifest are those of one of them: of all that landed, the one that was read last.
 
     Who comes with an earlier read is told so.
     """
