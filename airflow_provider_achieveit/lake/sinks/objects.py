@@ -40,13 +40,18 @@ class Store:
         fs: An fsspec filesystem: local files, S3, GCS or Azure.
         root: The path on it, without protocol; keys are relative to it.
         scheme: The scheme of URIs, where it is not the filesystem's first one (`s3a`).
+
+    Attributes:
+        fs: The filesystem.
+        scheme: The scheme of URIs; `file` for a local destination.
+        is_local: Whether it is one.
     """
 
     def __init__(self, fs: AbstractFileSystem, root: str, scheme: str | None = None) -> None:
-        self._fs = fs
+        self.fs = fs
         protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
         self.is_local = "file" in protocols
-        self._scheme = scheme or ("file" if self.is_local else protocols[0])
+        self.scheme = scheme or ("file" if self.is_local else protocols[0])
         self._root = str(Path(root).absolute()) if self.is_local else root.strip("/")
 
     def __str__(self) -> str:
@@ -54,7 +59,7 @@ class Store:
 
     def uri(self, key: str) -> str:
         """Return the full URI of a key, without a connection id."""
-        return f"{self._scheme}://{self._path(key)}"
+        return f"{self.scheme}://{self._path(key)}"
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -64,8 +69,8 @@ class Store:
         with self._explained("looking at", key):
             if self.is_local:
                 return local_state(Path(self._path(key)))
-            self._fs.invalidate_cache()
-            info = self._if_there(key, self._fs.info)
+            self.fs.invalidate_cache()
+            info = self._if_there(key, self.fs.info)
             return None if info is None or info.get("type") == "directory" else remote_state(info)
 
     def read(self, key: str, limit: int = _CHUNK) -> bytes | None:
@@ -104,7 +109,7 @@ class Store:
         """Return a part of an object, which may end before `end`, or None if there is no such object."""
         with self._explained("reading", key):
             try:
-                return self._if_there(key, lambda path: bytes(self._fs.cat_file(path, start=start, end=end)))
+                return self._if_there(key, lambda path: bytes(self.fs.cat_file(path, start=start, end=end)))
             except Exception:  # of an object that ends before `start`, each store says so in its own way
                 state = self.look(key)
                 if state is not None and state.size <= start:
@@ -120,17 +125,17 @@ class Store:
             return None
         except PermissionError:
             # For a missing key S3 answers 403, not 404, when the caller may not list the whole bucket.
-            self._fs.invalidate_cache()
+            self.fs.invalidate_cache()
             with suppress(FileNotFoundError):
-                if path in self._fs.ls(path.rpartition("/")[0], detail=False):
+                if path in self.fs.ls(path.rpartition("/")[0], detail=False):
                     raise
             return None
 
     def find(self, prefix: str) -> Iterator[tuple[str, ObjectState]]:
         """Yield the keys below a folder, with their states."""
         with self._explained("listing", prefix):
-            self._fs.invalidate_cache()
-            found = self._fs.find(self._path(prefix), detail=True)
+            self.fs.invalidate_cache()
+            found = self.fs.find(self._path(prefix), detail=True)
         start = len(self._root) + 1
         for path, info in found.items():
             state = local_state(Path(path)) if self.is_local else remote_state(info)
@@ -151,15 +156,15 @@ class Store:
                 if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
                     raise PermissionError(f"{parent} is not a writable directory")
                 return
-            self._fs.invalidate_cache()
+            self.fs.invalidate_cache()
             try:
-                self._fs.ls(self._root, detail=False)
+                self.fs.ls(self._root, detail=False)
             except FileNotFoundError:  # nothing has landed yet, or there is no bucket
                 self._check_bucket(self._root.split("/", 1)[0])
 
     def _check_bucket(self, bucket: str) -> None:
         # Without rights on the bucket itself, gcsfs does not find an empty one by `info`.
-        for look in (self._fs.info, self._fs.ls):
+        for look in (self.fs.info, self.fs.ls):
             try:
                 look(bucket)
             except FileNotFoundError:
@@ -209,9 +214,9 @@ class Store:
             if self.is_local:
                 file.replace(self._path(key))
                 return
-            condition = _uploads.condition(self._scheme, None if expected is None else expected.token)
+            condition = _uploads.condition(self.scheme, None if expected is None else expected.token)
             try:
-                _uploads.put_file(self._fs, file, self._path(key), **condition)
+                _uploads.put_file(self.fs, file, self._path(key), **condition)
             except Exception as error:
                 if not condition or not _uploads.is_about_the_condition(error):
                     raise
@@ -220,12 +225,12 @@ class Store:
         if self.look(key) != expected:
             raise SwappedMeanwhileError(key)
         with self._explained("writing", key):  # nothing has changed: this store does not know conditions
-            _uploads.put_file(self._fs, file, self._path(key))
+            _uploads.put_file(self.fs, file, self._path(key))
 
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
         with self._explained("removing", key), suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(key))
+            self.fs.rm_file(self._path(key))
 
     def sweep(self, patterns: Sequence[str]) -> None:
         """Remove what killed exports left; `patterns` are globs below the root.

@@ -1,0 +1,122 @@
+"""The sink of the table formats: many plans in one commit a table, then their manifests."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+from airflow_provider_achieveit.api.cancellation import Cancellation
+from airflow_provider_achieveit.lake import layout
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItStoreError
+from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry
+from airflow_provider_achieveit.lake.scratch import scratch_directory
+from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
+from airflow_provider_achieveit.lake.sinks.data_files import rows_by_plan, write_back
+from airflow_provider_achieveit.lake.sinks.landed_table import LandedTable
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
+from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
+from airflow_provider_achieveit.lake.table_file import TableFile
+from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
+
+
+class TableSink(Sink):
+    """Where snapshots land in the tables of a table format.
+
+    All plans share one table of each name, partitioned by label. The tables change by the format's own commits, and a
+    snapshot is whole when its manifest is there and each table has as many rows of it as the manifest says.
+    """
+
+    #: Whether the data files have the column `snapshot`.
+    label_column: ClassVar[bool]
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._counted: dict[tuple[str, str], Counter[str]] = {}
+
+    @abstractmethod
+    def table(self, name: str) -> LandedTable:
+        """Return a table, not loaded yet."""
+
+    def check(self) -> None:
+        """Find out before the first request whether snapshots can land; nothing is written."""
+        super().check()
+        self.table(layout.PLAN_ITEMS_TABLE).load()
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Return whether each table has as many rows of the snapshot as its manifest says."""
+        plan_id, label = manifest["plan_id"], manifest["snapshot"]
+        return all(self._count(entry["table"], label)[plan_id] == entry["rows"] for entry in manifest["files"])
+
+    def _count(self, name: str, label: str) -> Counter[str]:
+        """Count the rows of all plans under a label; once, since many plans will be asked for."""
+        if (name, label) not in self._counted:
+            table = self.table(name)
+            files = table.files(label) if table.load() else []
+            self._counted[name, label] = sum((rows_by_plan(file.fragment) for file in files), Counter())
+        return self._counted[name, label]
+
+    def fetch(self, manifest: Manifest, table: str, into: Path) -> TableFile:
+        """Write the rows of a landed table into a local file, in their order, verified by its SHA-256."""
+        plan_id = manifest["plan_id"]
+        entry = next((entry for entry in manifest["files"] if entry["table"] == table), None)
+        if entry is None or table not in SCHEMAS:
+            raise AchieveItStoreError(f"snapshot {manifest['snapshot']} has no table {table}", plan_id=plan_id)
+        problem = self._write_back(manifest, entry, into)
+        if problem is not None:
+            raise AchieveItStoreError(f"table {self.table(table).key} {problem}", plan_id=plan_id)
+        return TableFile(table, into, entry["rows"])
+
+    def begin(self, cancellation: Cancellation) -> Commit:
+        """Begin to land snapshots of one label; none is visible before `finish`."""
+        self._counted.clear()
+        return TableCommit(self, cancellation)
+
+    def problems(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
+        """Yield the tables whose rows of the snapshot are missing, or not what its manifest says."""
+        with scratch_directory() as directory:
+            for entry in manifest["files"]:
+                file = directory / "rows.parquet"
+                problem = self._write_back(manifest, entry, file)
+                file.unlink(missing_ok=True)
+                if problem is not None:
+                    yield layout.table_key(entry["table"], manifest["plan_id"], manifest["snapshot"]), problem
+
+    def orphans(self) -> Iterator[tuple[str, ObjectState]]:
+        """Yield the snapshots that have rows in a table and no manifest that names the table."""
+        named: set[tuple[str, str, str]] = set()
+        for key in self.manifest_keys():
+            with suppress(AchieveItManifestError):
+                if (found := self._read(key, None)) is not None:
+                    named.update((entry["table"], found["plan_id"], found["snapshot"]) for entry in found["files"])
+        for name in SCHEMAS:
+            table = self.table(name)
+            for file in table.files() if table.load() else []:
+                for plan_id, rows in rows_by_plan(file.fragment).items():
+                    if (name, plan_id, file.label) not in named:
+                        yield layout.table_key(name, plan_id, file.label), ObjectState(file.name, rows, file.modified)
+
+    def is_as_described(self, manifest: Manifest, table: str) -> bool:
+        """Return whether a table's rows of a snapshot, read back, are what its manifest says."""
+        entries = [entry for entry in manifest["files"] if entry["table"] == table]
+        with scratch_directory() as directory:
+            return all(self._write_back(manifest, entry, directory / "rows.parquet") is None for entry in entries)
+
+    def _write_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        """Write the rows of a landed table into a file as they were; return what is wrong with them."""
+        plan_id = manifest["plan_id"]
+        table = self.table(entry["table"])
+        if not table.load():
+            return "is not there"
+        fragments = [file.fragment for file in table.files(manifest["snapshot"], [plan_id])]
+        rows = sum(rows_by_plan(fragment)[plan_id] for fragment in fragments)
+        if rows != entry["rows"]:
+            return f"has {rows} rows of snapshot {manifest['snapshot']}, but the manifest says {entry['rows']}"
+        digest = write_back(fragments, table.name, plan_id, rows, into).sha256
+        if digest != entry["sha256"]:
+            return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
+        return None

@@ -1,0 +1,201 @@
+"""Lakes in a table format, read without the code under test, and snapshots to land in them."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from fsspec.implementations.local import LocalFileSystem
+from pyiceberg.catalog import load_catalog
+
+from airflow_provider_achieveit.api.cancellation import Cancellation
+from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.lake.manifest import Manifest, build_manifest
+from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, PLAN_ITEMS, STATISTICS_COLUMNS, plan_schema
+from airflow_provider_achieveit.lake.sinks.delta import open_delta_sink
+from airflow_provider_achieveit.lake.sinks.iceberg import open_iceberg_sink
+from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
+from airflow_provider_achieveit.lake.tables.declared import table_schema, table_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+    from airflow_provider_achieveit.lake.sinks.table_sink import TableSink
+
+OPTIONS = {"dictionary": DICTIONARY_COLUMNS, "statistics": STATISTICS_COLUMNS}
+BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
+_clock = itertools.count()
+
+
+class Lake:
+    """A destination in one format.
+
+    Args:
+        root: The destination, a local directory.
+    """
+
+    format: ClassVar[str]
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def store(self) -> Store:
+        """The destination as another process would open it."""
+        return Store(LocalFileSystem(), str(self.root))
+
+    def sink(self) -> TableSink:
+        """A new sink."""
+        raise NotImplementedError
+
+    def table(self, name: str = "plan_items") -> pa.Table:
+        """All rows of a table as the format's own library reads them."""
+        raise NotImplementedError
+
+    def commits(self, name: str = "plan_items") -> int:
+        """How often a table was committed to since it was made."""
+        raise NotImplementedError
+
+    def compact(self, name: str = "plan_items") -> None:
+        """Write the rows of a table into other files, with the format's own library."""
+        raise NotImplementedError
+
+    def ids(self, name: str = "plan_items") -> list[tuple[str, str, str]]:
+        """Label, plan and id of each row, in the order of their places."""
+        order = [("snapshot", "ascending"), ("plan", "ascending"), ("position", "ascending")]
+        rows = self.table(name).sort_by(order).select(["snapshot", "plan", "id"]).to_pylist()
+        return [(row["snapshot"], row["plan"], row["id"]) for row in rows]
+
+
+class DeltaLake(Lake):
+    """Delta Lake in a local directory."""
+
+    format = "delta"
+
+    def sink(self) -> TableSink:
+        return open_delta_sink(self.store())
+
+    def _open(self, name: str) -> DeltaTable:
+        return DeltaTable(str(self.root / name))
+
+    def table(self, name: str = "plan_items") -> pa.Table:
+        return self._open(name).to_pyarrow_table()
+
+    def commits(self, name: str = "plan_items") -> int:
+        return self._open(name).version()
+
+    def compact(self, name: str = "plan_items") -> None:
+        self._open(name).optimize.compact()
+
+
+class IcebergLake(Lake):
+    """Iceberg with a catalog in SQLite; tables and manifests below one directory."""
+
+    format = "iceberg"
+
+    def catalog(self) -> Catalog:
+        """The catalog as another process would open it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{self.root}/catalog.db"
+        return load_catalog("lake", type="sql", uri=uri, warehouse=f"file://{self.root}/warehouse")
+
+    def sink(self) -> TableSink:
+        return open_iceberg_sink(self.store(), self.catalog(), "achieveit")
+
+    def _open(self, name: str) -> Table:
+        return self.catalog().load_table(f"achieveit.{name}")
+
+    def table(self, name: str = "plan_items") -> pa.Table:
+        return self._open(name).scan().to_arrow()
+
+    def commits(self, name: str = "plan_items") -> int:
+        return len(self._open(name).metadata.metadata_log)
+
+    def compact(self, name: str = "plan_items") -> None:
+        table = self._open(name)
+        table.overwrite(table.scan().to_arrow())
+
+
+def item(item_id: str, **columns: Any) -> dict[str, Any]:
+    """A row of `plan_items`: null but for these columns."""
+    return {**dict.fromkeys(PLAN_ITEMS.names), "id": item_id, **columns}
+
+
+def items_file(
+    directory: Path, plan_id: str, rows: Sequence[Mapping[str, Any]], *, null_lists: bool = True
+) -> TableFile:
+    """The finished file of a plan's items."""
+    path = directory / f"{plan_id}-{next(_clock)}.parquet"
+    schema = plan_schema(plan_id)
+    with TableWriter(path, schema, **OPTIONS, null_lists=null_lists) as writer:
+        writer.add(pa.RecordBatch.from_pylist(rows, schema=schema))
+    return TableFile("plan_items", path, len(rows))
+
+
+def derived_file(directory: Path, table: str, plan_id: str, rows: Sequence[Mapping[str, Any]]) -> TableFile:
+    """The finished file of another table of a plan."""
+    path = directory / f"{table}-{plan_id}-{next(_clock)}.parquet"
+    with table_writer(table, plan_id, path) as writer:
+        writer.add(pa.RecordBatch.from_pylist(rows, schema=table_schema(table, plan_id)))
+    return TableFile(table, path, len(rows))
+
+
+def snapshot_of(
+    sink: TableSink, items: TableFile, plan_id: str, label: str, read_at: datetime | None = None
+) -> Manifest:
+    """The manifest of a snapshot that is about to land; later ones were read later, unless the time is given."""
+    moment = read_at or BEGINNING + timedelta(seconds=next(_clock))
+    return build_manifest(
+        plan_id=plan_id,
+        plan_name=None,
+        label=label,
+        rows=items.rows,
+        version=PlanVersion(items.rows, None, None),
+        consistent=True,
+        content_hash=items.sha256,
+        schema_hash="0" * 64,
+        rescued_values=0,
+        table_format=sink.format,
+        read_at=moment,
+        started=moment,
+        finished=moment,
+        requests=1,
+        attempts=1,
+    )
+
+
+def land(
+    sink: TableSink,
+    directory: Path,
+    plans: Mapping[str, Sequence[str | Mapping[str, Any]]],
+    label: str = "monday",
+    *,
+    read_at: datetime | None = None,
+    derived: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]] | None = None,
+) -> list[Manifest]:
+    """Land snapshots of some plans in one commit, and remove their files as an export would.
+
+    Args:
+        sink: Where to.
+        directory: For the files.
+        plans: The plans' items: rows, or ids alone.
+        label: The label of all of them.
+        read_at: When the plans were read.
+        derived: For each plan more tables and their rows.
+    """
+    with sink.begin(Cancellation()) as commit:
+        for plan_id, rows in plans.items():
+            items = items_file(directory, plan_id, [item(row) if isinstance(row, str) else row for row in rows])
+            more = (derived or {}).get(plan_id, {})
+            files = [items, *(derived_file(directory, table, plan_id, more[table]) for table in more)]
+            commit.add(snapshot_of(sink, items, plan_id, label, read_at), files)
+            for file in files:
+                file.path.unlink()
+        return commit.finish()

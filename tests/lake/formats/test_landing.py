@@ -1,0 +1,205 @@
+"""What lands in the tables of a table format, and what is replaced by it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_achieveit.api.cancellation import Cancellation
+from airflow_provider_achieveit.api.errors import AchieveItClosedError, AchieveItConfigError
+from airflow_provider_achieveit.lake.errors import AchieveItOutdatedError, AchieveItStoreError
+from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from airflow_provider_achieveit.lake.table_file import ROW_GROUP
+from tests.lake.formats.lakes import BEGINNING, Lake, item, items_file, land, snapshot_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+FAR_PAST, FAR_FUTURE = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+STEP = {"id": "i", "name": "", "sort_index": 2, "done_on": FAR_PAST}
+GOAL = {"goal_id": "g", "goal_name": "", "goal_color": None, "metric_bucket_value": 0.1, "sort_order": 0}
+
+
+def checklist(steps: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """An entry of `checklists`."""
+    return {"id": "c", "name": "n", "sort_index": 1, "items": steps}
+
+
+#: Values that formats and their readers are known to change.
+ODD = [
+    item("far", start=FAR_PAST, due=FAR_FUTURE, created=datetime(2025, 1, 1, 1, 2, 3, 456789, tzinfo=UTC)),
+    item("exact", baseline=Decimal("9" * 29 + "." + "9" * 9), target=Decimal("-0.000000001"), current_value=Decimal(0)),
+    item("rescued", name='"&amp;" \u2028 \U0001f600', _rescued_data='{"target":"about 5","x[0]":null}'),
+    item("integers", status=2**31 - 1, units=-(2**31), is_orphan=False, has_metric=True),
+    item("members", members=[{"id": "m", "name": None, "type": "User"}, None], admins=[], tags=None),
+    item("checklists", checklists=[checklist([STEP]), checklist([]), checklist(None)]),
+    item("goals", advanced_metric_goals=[GOAL]),
+    item("nothing"),
+]  # fmt: skip
+
+
+def test_a_task_commits_once_to_a_table_whatever_the_number_of_plans(lake: Lake, tmp_path: Path) -> None:
+    """The rows have their plan, label and place, and the manifests say where they are."""
+    manifests = land(lake.sink(), tmp_path, {"a": ["1", "2"], "b": ["1"], "c": []})
+    assert lake.ids() == [("monday", "a", "1"), ("monday", "a", "2"), ("monday", "b", "1")]
+    assert lake.table().sort_by("plan").column("position").to_pylist() == [0, 1, 0]
+    assert lake.commits() == 1
+    for manifest, rows in zip(manifests, [2, 1, 0], strict=True):
+        assert lake.sink().landed(manifest["plan_id"], "monday") == manifest
+        assert lake.sink().latest(manifest["plan_id"]) == manifest
+        [file] = manifest["files"]
+        assert (file["table"], file["rows"]) == ("plan_items", rows)
+        assert file["version"] is not None
+        assert lake.sink().is_whole(manifest)
+    assert list(lake.sink().orphans()) == []
+
+
+def test_columns_are_those_of_the_files_then_plan_snapshot_and_position(lake: Lake, tmp_path: Path) -> None:
+    """Names, order and types are the same in every format."""
+    land(lake.sink(), tmp_path, {"a": ["1"]})
+    schema = lake.table().schema
+    assert schema.names == [*PLAN_ITEMS.names, "plan", "snapshot", "position"]
+    for name in ("id", "start", "baseline", "status", "is_orphan"):
+        assert str(schema.field(name).type).removeprefix("large_") == str(PLAN_ITEMS.field(name).type)
+    assert schema.field("position").type == pa.int32()
+
+
+def test_exactly_the_rows_of_the_plans_and_the_label_are_replaced(lake: Lake, tmp_path: Path) -> None:
+    """Also where another commit has put other plans into the same file; other labels stay."""
+    land(lake.sink(), tmp_path, {"a": ["1", "2"], "b": ["3"], "c": ["4"]})
+    land(lake.sink(), tmp_path, {"b": ["5"]}, "tuesday")
+    before = lake.commits()
+    land(lake.sink(), tmp_path, {"c": ["8", "9"], "a": ["7"]})
+    assert lake.ids() == [
+        ("monday", "a", "7"),
+        ("monday", "b", "3"),
+        ("monday", "c", "8"),
+        ("monday", "c", "9"),
+        ("tuesday", "b", "5"),
+    ]
+    assert lake.commits() == before + 1
+    sink = lake.sink()
+    assert all(sink.is_whole(manifest) for manifest in sink.manifests())
+    assert [problem for manifest in sink.manifests() for problem in sink.problems(manifest)] == []
+
+
+def test_an_empty_plan_replaces_the_rows_that_were_there(lake: Lake, tmp_path: Path) -> None:
+    """And the table exists even if nothing but an empty plan ever landed."""
+    land(lake.sink(), tmp_path, {"a": []})
+    assert lake.ids() == []
+    land(lake.sink(), tmp_path, {"a": ["1"], "b": ["2"]})
+    [manifest] = land(lake.sink(), tmp_path, {"a": []})
+    assert lake.ids() == [("monday", "b", "2")]
+    assert lake.sink().is_whole(manifest)
+    assert list(lake.sink().problems(manifest)) == []
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["as landed", "compacted"])
+def test_every_value_comes_back_and_the_bytes_of_the_file_too(lake: Lake, tmp_path: Path, compacted: bool) -> None:
+    """Far dates, decimals, nested lists, nulls, rescued data, and more rows than a row group has."""
+    many = [item(f"{number}", row_number=number) for number in range(ROW_GROUP + 100)]
+    sink = lake.sink()
+    file = items_file(tmp_path, "a", ODD + many, null_lists=sink.keeps_null_lists)
+    other = items_file(tmp_path, "b", [item("1")])
+    with sink.begin(Cancellation()) as commit:
+        commit.add(snapshot_of(sink, other, "b", "monday"), [other])
+        commit.add(snapshot_of(sink, file, "a", "monday"), [file])
+        manifest = commit.finish()[1]
+    if compacted:
+        land(lake.sink(), tmp_path, {"c": ["1"]})
+        lake.compact()
+    assert lake.sink().fetch(manifest, "plan_items", tmp_path / "back").path.read_bytes() == file.path.read_bytes()
+    wanted = pa.compute.field("plan") == "a"
+    rows = lake.table().filter(wanted).sort_by("position").drop_columns(["plan", "snapshot", "position"])
+    expected = ODD if sink.keeps_null_lists else [without_null_lists(row, PLAN_ITEMS) for row in ODD]
+    assert rows.slice(0, len(ODD)).to_pylist() == expected
+
+
+def without_null_lists(row: dict[str, Any], fields: Iterable[pa.Field]) -> dict[str, Any]:
+    """What Iceberg's readers make of a row."""
+    made = {}
+    for field in fields:
+        value = row[field.name]
+        if pa.types.is_list(field.type):
+            inner = field.type.value_type
+            value = [entry if entry is None else without_null_lists(entry, inner) for entry in value or []]
+        made[field.name] = value
+    return made
+
+
+def test_a_derived_table_that_is_no_longer_asked_for_loses_the_rows_of_the_label(lake: Lake, tmp_path: Path) -> None:
+    """Child tables have a `position` of their own, and the place in the file is `row_position` there."""
+    member = {"plan_id": "a", "item_id": "1", "position": 4, "id": "m", "name": "M", "type": "User"}
+    derived = {plan: {"plan_item_members": [member, member]} for plan in ("a", "b")}
+    manifests = land(lake.sink(), tmp_path, {"a": ["1"], "b": ["1"]}, derived=derived)
+    members = lake.table("plan_item_members")
+    assert members.schema.names[-3:] == ["plan", "snapshot", "row_position"]
+    assert [file["table"] for file in manifests[0]["files"]] == ["plan_items", "plan_item_members"]
+    assert lake.sink().fetch(manifests[1], "plan_item_members", tmp_path / "back").rows == 2
+    land(lake.sink(), tmp_path, {"a": ["1"]})
+    assert lake.table("plan_item_members").column("plan").to_pylist() == ["b", "b"]
+    assert list(lake.sink().orphans()) == []
+
+
+def test_an_earlier_read_does_not_replace_a_later_one(lake: Lake, tmp_path: Path) -> None:
+    """Neither when it is handed over, nor when the later one lands between that and the commit."""
+    land(lake.sink(), tmp_path, {"a": ["new"]}, read_at=BEGINNING + timedelta(days=2))
+    with pytest.raises(AchieveItOutdatedError, match="later"):
+        land(lake.sink(), tmp_path, {"a": ["old"]}, read_at=BEGINNING + timedelta(days=1))
+    old = items_file(tmp_path, "b", [item("old")])
+    sink = lake.sink()
+    with sink.begin(Cancellation()) as commit:
+        commit.add(snapshot_of(sink, old, "b", "monday", BEGINNING + timedelta(days=1)), [old])
+        land(lake.sink(), tmp_path, {"b": ["new"]}, read_at=BEGINNING + timedelta(days=2))
+        with pytest.raises(AchieveItOutdatedError, match="later"):
+            commit.finish()
+    assert lake.ids() == [("monday", "a", "new"), ("monday", "b", "new")]
+
+
+def test_a_cancelled_export_lands_nothing(lake: Lake, tmp_path: Path) -> None:
+    """Neither rows nor manifests."""
+    land(lake.sink(), tmp_path, {"a": ["1"]})
+    cancellation = Cancellation()
+    file = items_file(tmp_path, "a", [item("2")])
+    sink = lake.sink()
+    with sink.begin(cancellation) as commit:
+        commit.add(snapshot_of(sink, file, "a", "monday"), [file])
+        cancellation.cancel()
+        with pytest.raises(AchieveItClosedError):
+            commit.finish()
+    assert lake.ids() == [("monday", "a", "1")]
+
+
+def test_rows_without_a_manifest_and_manifests_without_rows_are_found(lake: Lake, tmp_path: Path) -> None:
+    """Verification names the plan and the label, as it names the keys of plain files."""
+    [_, b, c] = land(lake.sink(), tmp_path, {"a": ["1"], "b": ["1", "2"], "c": ["1"]})
+    (lake.root / "_manifests/plan=a/snapshot=monday.json").unlink()
+    [(key, state)] = lake.sink().orphans()
+    assert (key, state.size) == ("plan_items/plan=a/snapshot=monday/plan_items.parquet", 1)
+    assert abs(datetime.now(UTC) - state.modified) < timedelta(minutes=10)
+    b["files"][0]["rows"] = 3
+    assert not lake.sink().is_whole(b)
+    [(key, problem)] = lake.sink().problems(b)
+    assert key == "plan_items/plan=b/snapshot=monday/plan_items.parquet"
+    assert "2 rows" in problem
+    c["files"][0]["sha256"] = "0" * 64
+    [(_, problem)] = lake.sink().problems(c)
+    assert "SHA-256" in problem
+    with pytest.raises(AchieveItStoreError, match="SHA-256"):
+        lake.sink().fetch(c, "plan_items", tmp_path / "back")
+    with pytest.raises(AchieveItStoreError, match="no table"):
+        lake.sink().fetch(c, "plan_item_members", tmp_path / "back")
+
+
+def test_a_destination_holds_one_format(lake: Lake, tmp_path: Path) -> None:
+    """The other one is refused before anything is read."""
+    land(lake.sink(), tmp_path, {"a": ["1"]})
+    with pytest.raises(AchieveItConfigError, match=lake.sink().format):
+        ParquetSink(lake.store()).check()
+    lake.sink().check()
