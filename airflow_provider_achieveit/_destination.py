@@ -14,6 +14,7 @@ from airflow_provider_achieveit._places import SCHEMES, Place, parse_destination
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
+from airflow_provider_achieveit.lake.options import TableFormat, require_format
 from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
@@ -45,9 +46,50 @@ def open_manifests(destination: Any, conn_id: str | None) -> ManifestFolder:
     return ManifestFolder(open_store(destination, conn_id))
 
 
-def open_sink(destination: Any, conn_id: str | None) -> Sink:
-    """Return the sink of a destination."""
-    return ParquetSink(open_store(destination, conn_id))
+def open_sink(
+    destination: Any,
+    conn_id: str | None,
+    table_format: TableFormat = "parquet",
+    iceberg_conn_id: str = "iceberg_default",
+    iceberg_namespace: str = "achieveit",
+) -> Sink:
+    """Return the sink of a destination.
+
+    Args:
+        destination: As for `open_store`.
+        conn_id: As for `open_store`.
+        table_format: `parquet`, `delta` or `iceberg`.
+        iceberg_conn_id: The Airflow connection of the Iceberg catalog.
+        iceberg_namespace: The namespace of the Iceberg tables.
+
+    Raises:
+        AchieveItConfigError: As for `open_store`; or the package of the table format is missing.
+        AchieveItStoreError: The store or the catalog can't be opened now.
+    """
+    require_format(table_format)
+    store = open_store(destination, conn_id)
+    if table_format == "delta":
+        from airflow_provider_achieveit.lake.sinks.delta import open_delta_sink
+
+        return open_delta_sink(store)
+    if table_format == "iceberg":
+        from airflow_provider_achieveit.lake.sinks.iceberg import open_iceberg_sink
+
+        return open_iceberg_sink(store, _open_catalog(iceberg_conn_id), iceberg_namespace)
+    return ParquetSink(store)
+
+
+def _open_catalog(conn_id: str) -> Any:
+    """Return the Iceberg catalog of a connection, by Airflow's own Iceberg provider."""
+    from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
+
+    try:
+        return IcebergHook(conn_id).catalog
+    except AirflowNotFoundException as error:
+        raise AchieveItConfigError(f"there is no Airflow connection {shown(conn_id)} of an Iceberg catalog") from error
+    except Exception as error:  # each kind of catalog has exceptions of its own
+        what = f"opening the Iceberg catalog of connection {shown(conn_id)} failed: {type(error).__name__}: {error}"
+        raise AchieveItStoreError(what) from error
 
 
 def require_connection(conn_id: str, destination: Any) -> None:

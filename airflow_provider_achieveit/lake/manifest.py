@@ -6,14 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp, parse_timestamp
 from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.json_check import check_json
-
-TableFormat = Literal["parquet", "delta", "iceberg"]
+from airflow_provider_achieveit.lake.options import TableFormat
 
 #: Bytes that are read of a manifest at most; real ones have a few thousand.
 MAX_BYTES = 4 * 2**20

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from airflow_provider_achieveit.api import validate
@@ -19,6 +20,29 @@ OnDrift = Literal["auto", "rescue", "fail"]
 OnInconsistent = Literal["fail", "accept"]
 OnPlanFailure = Literal["fail", "warn"]
 Tables = Literal["nested", "normalized"]
+TableFormat = Literal["parquet", "delta", "iceberg"]
+
+
+#: The packages of each table format, by the name of our extra.
+_FORMAT_PACKAGES = {"delta": ("deltalake",), "iceberg": ("pyiceberg", "airflow.providers.apache.iceberg")}
+
+
+def require_format(table_format: str) -> None:
+    """Make sure that the packages of a table format are installed, without importing them.
+
+    Raises:
+        AchieveItConfigError: One is missing.
+    """
+    for package in _FORMAT_PACKAGES.get(table_format, ()):
+        try:
+            found = find_spec(package)
+        except ModuleNotFoundError:  # of a package within a package
+            found = None
+        if found is None:
+            raise AchieveItConfigError(
+                f"table_format {table_format!r} needs the package {package}: "
+                f"pip install 'airflow-provider-achieveit[{table_format}]'"
+            )
 
 
 def one_of(alias: Any) -> Callable[[str, Any], str]:

@@ -31,8 +31,10 @@ from airflow_provider_achieveit.lake.options import (
     OnDrift,
     OnInconsistent,
     OnPlanFailure,
+    TableFormat,
     Tables,
     one_of,
+    require_format,
 )
 from airflow_provider_achieveit.retry_policy import with_retry_policy
 
@@ -49,6 +51,9 @@ _ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "destination": partial(templates.text, "destination"),
     "achieveit_conn_id": partial(templates.text, "achieveit_conn_id", default=AchieveItHook.default_conn_name),
     "snapshot": partial(templates.optional_text, "snapshot"),
+    "table_format": lambda value: one_of(TableFormat)("table_format", value or "parquet"),
+    "iceberg_conn_id": partial(templates.text, "iceberg_conn_id", default="iceberg_default"),
+    "iceberg_namespace": partial(templates.text, "iceberg_namespace", default="achieveit"),
     "on_plan_failure": lambda value: one_of(OnPlanFailure)("on_plan_failure", value or "fail"),
 }
 
@@ -77,6 +82,10 @@ class AchieveItExportOperator(BaseOperator):
             objects.
         on_plan_failure: With `plan_ids`: `fail` the task in the end if a plan failed, or `warn`: it succeeds with the
             plans that landed (one at least), and the failures are the XCom `failures`.
+        table_format: `parquet`, or `delta` or `iceberg`: one table for all plans and snapshots, with one commit for
+            each table and task. These need the extras of the same name.
+        iceberg_conn_id: Airflow connection of the Iceberg catalog.
+        iceberg_namespace: Namespace of the Iceberg tables.
 
     The other arguments are the options of an export: `lake.options.ExportOptions` says what they mean.
 
@@ -104,6 +113,9 @@ class AchieveItExportOperator(BaseOperator):
         tables: Tables = "nested",
         changes: bool = True,
         on_plan_failure: OnPlanFailure = "fail",
+        table_format: TableFormat = "parquet",
+        iceberg_conn_id: str = "iceberg_default",
+        iceberg_namespace: str = "achieveit",
         **kwargs: Any,
     ) -> None:
         super().__init__(**with_retry_policy(kwargs))
@@ -122,6 +134,9 @@ class AchieveItExportOperator(BaseOperator):
         self.tables = tables
         self.changes = changes
         self.on_plan_failure = on_plan_failure
+        self.table_format = table_format
+        self.iceberg_conn_id = iceberg_conn_id
+        self.iceberg_namespace = iceberg_namespace
         self._has_many = plan_ids is not None
         self._has_conn_id = destination_conn_id is not None
         self._check_constants()
@@ -150,6 +165,8 @@ class AchieveItExportOperator(BaseOperator):
                 self._plan_ids()
             for name in _ARGUMENTS.keys() & constants.keys():
                 _ARGUMENTS[name](constants[name])
+            if "table_format" in constants:
+                require_format(self.table_format)
             if "snapshot" in constants:
                 make_label(templates.optional_text("snapshot", self.snapshot), datetime.now(UTC))
             ExportOptions(**{name: constants[name] for name in _OPTIONS if name in constants})
@@ -175,7 +192,8 @@ class AchieveItExportOperator(BaseOperator):
             conn_id = templates.destination_conn_id(self.destination_conn_id, given=self._has_conn_id)
             if not plan_ids:
                 raise AirflowSkipException("plan_ids is empty: there is nothing to export.")
-            sink = open_sink(given["destination"], conn_id)
+            formats = {name: given[name] for name in ("table_format", "iceberg_conn_id", "iceberg_namespace")}
+            sink = open_sink(given["destination"], conn_id, **formats)
             assets = {plan_id: plan_asset(sink.store, plan_id) for plan_id in plan_ids}
             self._log_date(context, started, label)
             run = _run(context)

@@ -16,14 +16,8 @@ from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItOutdatedError
-from airflow_provider_achieveit.lake.manifest import (
-    MAX_BYTES,
-    Manifest,
-    NotAManifestError,
-    TableFormat,
-    decode,
-    read_time,
-)
+from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAManifestError, decode, read_time
+from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store, SwappedMeanwhileError
 from airflow_provider_achieveit.lake.table_file import TableFile

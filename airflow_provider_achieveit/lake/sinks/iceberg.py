@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
-from airflow_provider_achieveit.lake.manifest import TableFormat
+from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.data_files import (
     PARQUET_FORMAT,
     PLAN,

@@ -15,7 +15,8 @@ from airflow_provider_achieveit.lake.errors import (
     AchieveItManifestError,
     AchieveItStoreError,
 )
-from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, TableFormat, encode, file_keys
+from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, encode, file_keys
+from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks._publication import Publication
 from airflow_provider_achieveit.lake.sinks.base import Commit, Sink

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +39,7 @@ _TRIES = 4
 class TableCommit(Commit):
     """Gathers the rows of all plans in data files, and commits these in `finish`.
 
-    All snapshots have the same label. `add` and `finish` are called by one thread at a time.
+    All snapshots have the same label.
 
     Args:
         sink: Where to.
@@ -49,6 +50,7 @@ class TableCommit(Commit):
         self._sink = sink
         self._cancellation = cancellation
         self._manifests: list[Manifest] = []
+        self._lock = threading.Lock()
         self._writers: dict[str, DataFileWriter] = {}
         self._stack = ExitStack()
         self._directory = self._stack.enter_context(scratch_directory())
@@ -58,6 +60,10 @@ class TableCommit(Commit):
 
     def add(self, manifest: Manifest, tables: Sequence[TableFile]) -> None:
         """Copy the rows of a plan's snapshot into the data files that `finish` commits."""
+        with self._lock:  # the data files of all plans are written one plan after the other
+            self._add(manifest, tables)
+
+    def _add(self, manifest: Manifest, tables: Sequence[TableFile]) -> None:
         refuse_older(manifest, self._sink.landed_if_readable(manifest["plan_id"], manifest["snapshot"]))
         if manifest["snapshot"] != self._label(manifest):
             raise ValueError(f"snapshot {manifest['snapshot']} in a commit of {self._label(manifest)}")
@@ -203,7 +209,7 @@ class TableCommit(Commit):
                 self._sink.store.swap(file, key, state)
             except SwappedMeanwhileError:
                 continue
-            log.info("Plan %s: landed %d rows of snapshot %s", manifest["plan_id"], manifest["rows"], self._label())
+            log.debug("Plan %s: landed %d rows of snapshot %s", manifest["plan_id"], manifest["rows"], self._label())
             return
 
     def _remove_what_is_no_longer_named(self, earlier: Sequence[Manifest], names: Sequence[str]) -> None:
