@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
@@ -20,7 +20,9 @@ from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAMa
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store, SwappedMeanwhileError
-from airflow_provider_achieveit.lake.table_file import TableFile
+
+if TYPE_CHECKING:  # pyarrow: a trigger is imported with every DAG file that has an asset watcher
+    from airflow_provider_achieveit.lake.table_file import TableFile
 
 log = logging.getLogger(__name__)
 
