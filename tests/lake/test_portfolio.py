@@ -1,0 +1,246 @@
+"""Many plans in one task: each all or nothing by itself, failures in one report, tries that go on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_provider_achieveit.api.errors import (
+    AchieveItClosedError,
+    AchieveItForbiddenError,
+    AchieveItNotFoundError,
+    AchieveItServerError,
+    AchieveItUnauthorizedError,
+)
+from airflow_provider_achieveit.api.plan_version import format_timestamp
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError
+from airflow_provider_achieveit.lake.layout import latest_key
+from airflow_provider_achieveit.lake.manifest import Run
+from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.portfolio import Report, export_plans
+from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from airflow_provider_achieveit.lake.tries import Tries
+
+if TYPE_CHECKING:
+    from airflow_provider_achieveit.api.client import AchieveItClient
+    from tests.support.faulty_sandbox import Sandbox
+
+    Connect = Callable[..., AchieveItClient]
+
+PLANS = [f"plan-{number}" for number in range(12)]
+LONG = "plan-7"
+RUN: Run = {"dag_id": "nightly", "run_id": "scheduled__1", "task_id": "export", "map_index": -1, "try_number": 1}
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> ParquetSink:
+    """A local destination."""
+    return ParquetSink(Store(LocalFileSystem(), str(tmp_path / "lake")))
+
+
+@pytest.fixture
+def portfolio(sandbox: Sandbox) -> Sandbox:
+    """A dozen plans, one of them with three pages of ten."""
+    for plan_id in PLANS:
+        sandbox.put_plan(plan_id, 25 if plan_id == LONG else 3)
+    return sandbox
+
+
+def export(client: AchieveItClient, sink: ParquetSink, plans: list[str] = PLANS, **arguments: Any) -> Report:
+    """Export plans."""
+    return export_plans(client, sink, plans, **arguments)
+
+
+def test_all_plans_land_under_one_label_in_the_order_given(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """The manifests tell of the requests of their own plan, although all share a client."""
+    report = export(client, sink, snapshot="%Y")
+    assert list(report.manifests) == PLANS
+    assert {manifest["snapshot"] for manifest in report.manifests.values()} == {f"{datetime.now(UTC):%Y}"}
+    assert [manifest["rows"] for manifest in report.manifests.values()] == [3] * 7 + [25] + [3] * 4
+    assert sum(manifest["requests"] for manifest in report.manifests.values()) == len(portfolio.requests)
+    assert [sink.latest(plan_id) for plan_id in PLANS] == list(report.manifests.values())
+    assert (report.left_out, report.failures) == ({}, {})
+
+
+def test_a_plan_that_fails_stops_no_other(portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink) -> None:
+    """What landed stays landed, and the report has each failure."""
+    portfolio.plan("plan-3").forbidden = True
+    report = export(client, sink, ["nobodys", *PLANS])
+    assert {plan_id: type(error) for plan_id, error in report.failures.items()} == {
+        "nobodys": AchieveItNotFoundError,
+        "plan-3": AchieveItForbiddenError,
+    }
+    assert list(report.manifests) == [plan_id for plan_id in PLANS if plan_id != "plan-3"]
+    assert sink.latest("plan-3") is None
+
+
+def test_a_refused_key_ends_the_task_at_once(portfolio: Sandbox, connect: Connect, sink: ParquetSink) -> None:
+    """No plan can be read with it, so the others are not asked for."""
+    portfolio.key = "another"
+    with pytest.raises(AchieveItUnauthorizedError):
+        export(connect(max_concurrency=1), sink)
+    assert len(portfolio.requests) <= 2  # one more may have been on its way
+
+
+def test_servers_that_do_not_answer_end_the_task(portfolio: Sandbox, connect: Connect, sink: ParquetSink) -> None:
+    """Each plan would wait for its whole time budget; a few in a row are enough."""
+    portfolio.script({"fault": {"status": 503}})
+    portfolio.latency = 0.05
+    with pytest.raises(AchieveItServerError):
+        export(connect(max_concurrency=2, max_retry_seconds=0), sink)
+    assert len({request.plan for request in portfolio.requests}) < len(PLANS)
+
+
+def test_unchanged_plans_cost_one_tiny_request_each(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """Nothing else is read, and nothing is written."""
+    export(client, sink)
+    portfolio.reset_requests()
+    report = export(client, sink, options=ExportOptions(if_unchanged="skip"))
+    assert list(report.left_out) == PLANS
+    assert len(portfolio.requests) == len(PLANS)
+    portfolio.plan("plan-2").edit(0, name="New")
+    report = export(client, sink, options=ExportOptions(if_unchanged="skip"))
+    assert list(report.manifests) == ["plan-2"]
+
+
+def test_a_plan_is_not_skipped_without_the_tables_that_are_asked_for(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """Other options make another snapshot of the same version, and leave nothing of the earlier one behind."""
+    nested = ExportOptions(if_unchanged="skip", changes=False)
+    normalized = ExportOptions(if_unchanged="skip", changes=False, tables="normalized")
+    export(client, sink, ["plan-1"], snapshot="s", options=nested)
+    (manifest,) = export(client, sink, ["plan-1"], snapshot="s", options=normalized).manifests.values()
+    assert len(manifest["files"]) == 7
+    assert export(client, sink, ["plan-1"], snapshot="s", options=normalized).left_out
+    export(client, sink, ["plan-1"], snapshot="s", options=ExportOptions(changes=False))
+    assert [key for key, _ in sink.store.find("") if "/plan=" in key and not key.startswith("_")] == [
+        "plan_items/plan=plan-1/snapshot=s/plan_items.parquet"
+    ]
+
+
+def test_an_unreadable_manifest_fails_its_plan_where_it_is_needed(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path
+) -> None:
+    """A guard that cannot be evaluated refuses; without it the export replaces what is there."""
+    path = tmp_path / "lake" / latest_key("plan-1")
+    path.parent.mkdir(parents=True)
+    path.write_text("[]")
+    report = export(client, sink, options=ExportOptions(max_shrink=0.5))
+    assert {plan_id: type(error) for plan_id, error in report.failures.items()} == {"plan-1": AchieveItManifestError}
+    assert "plan-1" in export(client, sink).manifests
+
+
+def test_threads_do_not_multiply_with_the_plans(portfolio: Sandbox, connect: Connect, sink: ParquetSink) -> None:
+    """All plans share the threads of one client and those of one task."""
+    most = 0
+
+    def count(_: object) -> None:
+        nonlocal most
+        most = max(most, sum(thread.name.startswith("achieveit") for thread in threading.enumerate()))
+
+    portfolio.before_request = count
+    export(connect(page_size=10, max_concurrency=3), sink)
+    assert 0 < most <= 3 + 3 + 2
+
+
+def test_a_closed_client_ends_the_task_and_tears_nothing(
+    portfolio: Sandbox, connect: Connect, sink: ParquetSink
+) -> None:
+    """Whatever has landed by then is whole."""
+    client = connect(max_concurrency=2)
+    before = export(client, sink, snapshot="a").manifests
+    portfolio.reset_requests()
+    portfolio.before_request = lambda number: client.close() if number == 7 else None
+    with pytest.raises(AchieveItClosedError):
+        export(client, sink, snapshot="b")
+    for plan_id in PLANS:
+        latest = sink.latest(plan_id)
+        assert latest is not None
+        assert sink.is_whole(latest)
+        assert latest == before[plan_id] or latest["snapshot"] == "b"
+
+
+def tries_of(sink: ParquetSink, **run: Any) -> Tries:
+    """Return the tries of a task."""
+    return Tries(sink, {**RUN, **run})  # type: ignore[typeddict-item]  # a TypedDict again
+
+
+def notes(sink: ParquetSink) -> list[str]:
+    """Return the keys of the notes about tries under way."""
+    return [key for key, _ in sink.store.find("_runs")]
+
+
+def test_a_later_try_exports_only_the_rest(portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink) -> None:
+    """It goes on under the first try's label, and its report has all plans that the tries have landed."""
+    portfolio.plan("plan-3").forbidden = True
+    first = export(client, sink, snapshot="first", run=RUN, tries=tries_of(sink))
+    assert list(first.failures) == ["plan-3"]
+    (note,) = notes(sink)
+    portfolio.plan("plan-3").forbidden = False
+    portfolio.reset_requests()
+    tries = tries_of(sink)
+    second = export(client, sink, snapshot="second", run={**RUN, "try_number": 2}, tries=tries)
+    assert list(second.manifests) == PLANS
+    assert {manifest["snapshot"] for manifest in second.manifests.values()} == {"first"}
+    assert [plan_id for plan_id, manifest in second.manifests.items() if manifest["try_number"] == 2] == ["plan-3"]
+    assert len(portfolio.requests) == len(PLANS), "a version for each plan that has landed, a page for the other"
+    assert notes(sink) == [note]
+    tries.done()
+    assert notes(sink) == []
+
+
+def test_a_plan_that_was_edited_between_two_tries_is_exported_again(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """Its version has moved."""
+    export(client, sink, snapshot="first", run=RUN, tries=tries_of(sink))
+    portfolio.plan("plan-5").edit(0, name="New")
+    second = export(client, sink, snapshot="second", run={**RUN, "try_number": 2}, tries=tries_of(sink))
+    assert [plan_id for plan_id, manifest in second.manifests.items() if manifest["try_number"] == 2] == ["plan-5"]
+
+
+@pytest.mark.parametrize("other", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 1}])
+def test_another_task_goes_its_own_way(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, other: dict[str, Any]
+) -> None:
+    """A note is about one task of one run."""
+    export(client, sink, ["plan-1"], snapshot="first", run=RUN, tries=tries_of(sink))
+    report = export(client, sink, ["plan-1"], snapshot="second", tries=tries_of(sink, **other))
+    assert report.label == "second"
+
+
+@pytest.mark.parametrize("note", ["old", "[]", "{", '{"label": "../x", "started_at": "2030-01-01"}'])
+def test_an_old_or_broken_note_is_replaced(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path, note: str
+) -> None:
+    """After 24 hours, a task that is run again exports today's values under a label of its own."""
+    export(client, sink, ["plan-1"], snapshot="first", run=RUN, tries=tries_of(sink))
+    (key,) = notes(sink)
+    if note == "old":
+        yesterday = datetime.now(UTC) - timedelta(hours=25)
+        note = json.dumps({"label": "first", "started_at": format_timestamp(yesterday), "plans": []})
+    (tmp_path / "lake" / key).write_text(note)
+    assert export(client, sink, ["plan-1"], snapshot="second", run=RUN, tries=tries_of(sink)).label == "second"
+    assert json.loads((tmp_path / "lake" / key).read_text())["label"] == "second"
+
+
+def test_a_task_in_which_nothing_lands_leaves_no_note(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """Two hundred unchanged plans cost no write."""
+    export(client, sink)
+    export(client, sink, options=ExportOptions(if_unchanged="skip"), run=RUN, tries=tries_of(sink))
+    assert notes(sink) == []
