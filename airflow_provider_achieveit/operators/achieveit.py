@@ -165,7 +165,7 @@ class AchieveItExportOperator(BaseOperator):
             for name in _ARGUMENTS.keys() & constants.keys():
                 _ARGUMENTS[name](constants[name])
             if "table_format" in constants:
-                require_format(self.table_format)
+                require_format(_ARGUMENTS["table_format"](self.table_format))
             if "snapshot" in constants:
                 make_label(templates.optional_text("snapshot", self.snapshot), datetime.now(UTC))
             ExportOptions(**{name: constants[name] for name in _OPTIONS if name in constants})

@@ -28,6 +28,9 @@ GIVEN = {
     "tables": "nested",
     "changes": False,
     "on_plan_failure": "fail",
+    "table_format": "parquet",
+    "iceberg_conn_id": "unused",
+    "iceberg_namespace": "unused",
 }
 
 

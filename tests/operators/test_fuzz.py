@@ -52,6 +52,9 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     ),
     "tables": st.one_of(ODD, WORDS, st.integers()),
     "changes": st.one_of(ODD_TEXT, WORDS, st.integers(), st.floats(), st.lists(st.booleans(), max_size=2)),
+    "table_format": st.one_of(ODD, WORDS, st.integers()),
+    "iceberg_conn_id": st.one_of(ODD_VALUES, st.sampled_from(["{{ ds }}", "\ud800"])),
+    "iceberg_namespace": st.one_of(ODD_VALUES, st.sampled_from(["{{ ds }}", "\ud800"])),
     "on_plan_failure": st.one_of(ODD, WORDS, st.integers()),
     "max_shrink": st.one_of(ODD, WORDS, st.floats(1.01), st.integers(max_value=-1)),
 }
