@@ -75,10 +75,10 @@ def push_failures(context: Context, report: Report) -> None:
 def log_one(manifest: Manifest, took: timedelta) -> None:
     """Log what landed of a single plan."""
     log.info(
-        "Plan %s (%s) landed as snapshot %s: %d rows, %d bytes, last updated %s, in %.1f s with %d requests%s",
-        shown(manifest["plan_name"]), manifest["plan_id"], manifest["snapshot"], manifest["rows"],
-        sum(file["bytes"] for file in manifest["files"]), manifest["version"]["last_updated"], took.total_seconds(),
-        manifest["requests"], _compared(manifest),
+        "Plan %s (%s) landed in %s as snapshot %s: %d rows, %d bytes, last updated %s, in %.1f s, requests: %d%s",
+        shown(manifest["plan_name"]), manifest["plan_id"], _destination(manifest), manifest["snapshot"],
+        manifest["rows"], sum(file["bytes"] for file in manifest["files"]), manifest["version"]["last_updated"],
+        took.total_seconds(), manifest["requests"], _compared(manifest),
     )  # fmt: skip
 
 
@@ -86,11 +86,16 @@ def log_many(report: Report, took: timedelta) -> None:
     """Log what landed of many plans, in a line."""
     manifests = report.manifests.values()
     log.info(
-        "%d plans landed as snapshot %s: %d rows, %d bytes, in %.1f s with %d requests; %d left out, %d failed",
+        "%d plans landed as snapshot %s: %d rows, %d bytes, in %.1f s, requests: %d; %d left out, %d failed",
         len(manifests), report.label, sum(manifest["rows"] for manifest in manifests),
         sum(file["bytes"] for manifest in manifests for file in manifest["files"]), took.total_seconds(),
         sum(manifest["requests"] for manifest in manifests), len(report.left_out), len(report.failures),
     )  # fmt: skip
+
+
+def _destination(manifest: Manifest) -> str:
+    file = manifest["files"][0]
+    return file["path"].removesuffix(file["key"])
 
 
 def _compared(manifest: Manifest) -> str:
@@ -99,4 +104,4 @@ def _compared(manifest: Manifest) -> str:
     if previous is None:
         return ""
     same = previous["content_hash"] == manifest["content_hash"]
-    return f"; the content {'is the same as' if same else 'differs from'} in snapshot {previous['snapshot']}"
+    return f"; the content {'is that of' if same else 'differs from that of'} snapshot {previous['snapshot']}"

@@ -68,6 +68,15 @@ def text(name: str, value: Any, default: str | None = None) -> str:
     return validate.text(name, value)
 
 
+def choice(name: str, value: Any, choices: Sequence[str], default: str) -> str:
+    """Return an argument that is one of some words.
+
+    Raises:
+        AchieveItConfigError: It is none of them.
+    """
+    return validate.choice(name, text(name, value, default), choices)
+
+
 def optional_text(name: str, value: Any) -> str | None:
     """Return an argument that is text, or None if nothing was given.
 

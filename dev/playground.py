@@ -13,8 +13,8 @@ GUIDE = """
 
 What to look at
   1. Admin > Connections > achieveit_default: the connection to the sandbox, with its form and its Test button.
-  2. Dags > achieveit_export > Trigger: the plans and the destination are parameters. Each plan is a mapped task;
-     its XCom is the manifest of what landed.
+  2. Dags > achieveit_export > Trigger: the plans and the destination are parameters. The XCom of the task `export`
+     is the list of manifests of what landed.
   3. Dags: the other examples are paused; their descriptions say what they wait for.
 
 Ctrl-C stops everything.

@@ -25,6 +25,8 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001  # Airflow takes a naive date as UTC
     catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     params={
         "plan_id": Param("3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01", type="string"),
         "destination": Param(DESTINATION, type="string"),

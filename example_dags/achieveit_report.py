@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, ObjectStoragePath, dag, task
@@ -20,7 +21,13 @@ landed = Asset(f"{DESTINATION}/plan_items/plan={PLAN_ID}")
 log = logging.getLogger(__name__)
 
 
-@dag(schedule=[landed], tags=["achieveit", "example"], doc_md=__doc__)
+@dag(
+    schedule=[landed],
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    tags=["achieveit", "example"],
+    doc_md=__doc__,
+)
 def achieveit_report() -> None:
     @task
     def status_by_owner(triggering_asset_events: Any = None) -> dict[str, int]:

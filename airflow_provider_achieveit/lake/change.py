@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItManifestError
 from airflow_provider_achieveit.lake.options import Detect
-from airflow_provider_achieveit.lake.sinks.base import ManifestFolder
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.plan import PlanClient
+    from airflow_provider_achieveit.lake.sinks.base import ManifestFolder
 
 
 @dataclass(frozen=True)

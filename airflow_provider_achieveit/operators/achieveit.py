@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from airflow_provider_achieveit import _outcome as outcome
 from airflow_provider_achieveit import _templates as templates
@@ -33,7 +33,6 @@ from airflow_provider_achieveit.lake.options import (
     OnPlanFailure,
     TableFormat,
     Tables,
-    one_of,
     require_format,
 )
 from airflow_provider_achieveit.retry_policy import with_retry_policy
@@ -51,10 +50,10 @@ _ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "destination": partial(templates.text, "destination"),
     "achieveit_conn_id": partial(templates.text, "achieveit_conn_id", default=AchieveItHook.default_conn_name),
     "snapshot": partial(templates.optional_text, "snapshot"),
-    "table_format": lambda value: one_of(TableFormat)("table_format", value or "parquet"),
+    "table_format": partial(templates.choice, "table_format", choices=get_args(TableFormat), default="parquet"),
     "iceberg_conn_id": partial(templates.text, "iceberg_conn_id", default="iceberg_default"),
     "iceberg_namespace": partial(templates.text, "iceberg_namespace", default="achieveit"),
-    "on_plan_failure": lambda value: one_of(OnPlanFailure)("on_plan_failure", value or "fail"),
+    "on_plan_failure": partial(templates.choice, "on_plan_failure", choices=get_args(OnPlanFailure), default="fail"),
 }
 
 
@@ -166,7 +165,7 @@ class AchieveItExportOperator(BaseOperator):
             for name in _ARGUMENTS.keys() & constants.keys():
                 _ARGUMENTS[name](constants[name])
             if "table_format" in constants:
-                require_format(self.table_format)
+                require_format(_ARGUMENTS["table_format"](self.table_format))
             if "snapshot" in constants:
                 make_label(templates.optional_text("snapshot", self.snapshot), datetime.now(UTC))
             ExportOptions(**{name: constants[name] for name in _OPTIONS if name in constants})

@@ -59,8 +59,9 @@ def test_a_killed_export_changes_nothing_and_leaves_nothing(stage: Stage) -> Non
     run_id = _trigger(stage)
     assert airflow.wait_for_run(WATCHER, run_id) == "success"
     after = _objects(stage)
-    landed = f"plan_items/plan={PLAN}/snapshot={run_id}/plan_items.parquet"
-    manifest = f"_manifests/plan={PLAN}/snapshot={run_id}.json"
-    assert set(after) == {*before, landed, manifest}
+    manifest = airflow.xcom(WATCHER, run_id, "export")
+    keys = {file["key"] for file in manifest["files"]}
+    assert set(after) == {*before, *keys, f"_manifests/plan={PLAN}/snapshot={manifest['snapshot']}.json"}
+    landed = f"plan_items/plan={PLAN}/snapshot={manifest['snapshot']}/plan_items.parquet"
     assert pq.read_table(stage.lake / landed, columns=["id"]).num_rows == len(stage.plan)
     assert list(stage.spool.glob("*achieveit*")) == []

@@ -32,6 +32,7 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     "connect_timeout": NUMBERS,
     "read_timeout": NUMBERS,
     "max_retry_seconds": NUMBERS,
+    "requests_per_second": NUMBERS,
     "verify": st.one_of(st.lists(st.integers(), max_size=2), WORDS, st.integers()),
     "proxy": st.one_of(
         NO_TEXT, WORDS, st.integers(), st.sampled_from(["http://", "http://[", "http://a:b@c:99999", "a:b@c"])

@@ -48,7 +48,8 @@ def test_a_template_field_is_kept_as_given(field: str, kind: str) -> None:
             "param": lambda: dag.param("x"),
             "jinja": lambda: "{{ params.x }}",
         }[kind]()
-        operator = AchieveItExportOperator(**{**PLACE, field: given})
+        others = {"plan_id": None} if field == "plan_ids" else {}
+        operator = AchieveItExportOperator(**{**PLACE, **others, field: given})
     assert getattr(operator, field) is given
     assert operator.upstream_task_ids == ({"upstream"} if kind in ("output", "map", "item") else set())
 

@@ -135,6 +135,6 @@ def test_ids_that_come_twice_are_named(export: Export, lake: LocalStores, sandbo
     """A plan whose ids are not distinct can't be proven complete."""
     twin = sandbox.plan("p1").items()[2]["id"]
     sandbox.plan("p1").patch(7, id=twin)
-    with pytest.raises(Exception, match=f"came more than once, such as {twin}"):
+    with pytest.raises(Exception, match=f"came more than once, such as '{twin}'"):
         export().execute({})
     assert lake.objects() == {}

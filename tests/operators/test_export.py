@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
 MANIFEST = manifest_key("p1", "now")
+CHANGES = table_key("plan_item_changes", "p1", "now")
 LATEST = latest_key("p1")
 
 #: The keys of a manifest, in their order.
@@ -43,11 +44,11 @@ KEYS = [
 ]  # fmt: skip
 
 
-def test_a_plan_lands_as_three_objects(export: Export, lake: LocalStores, sandbox: Sandbox) -> None:
-    """Data, manifest, and its copy `latest.json`: nothing else lies under the destination."""
+def test_a_plan_lands_with_its_changes_and_a_manifest(export: Export, lake: LocalStores, sandbox: Sandbox) -> None:
+    """Data, changes, manifest, its copy `latest.json` and the format: nothing else lies under the destination."""
     manifest = export().execute({})
     objects = lake.objects()
-    assert set(objects) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
+    assert set(objects) == {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
     assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
     table = pq.read_table(io.BytesIO(objects[DATA]))
     assert table.column("id").to_pylist() == [item["id"] for item in sandbox.plan("p1").items()]
@@ -66,7 +67,8 @@ def test_the_manifest_says_what_landed(export: Export, lake: LocalStores, sandbo
     assert manifest["plan_name"] == items[0]["planName"]
     assert manifest["content_hash"] == digest
     assert manifest["schema_hash"] == SCHEMA_HASH
-    assert manifest["files"] == [
+    assert [file["table"] for file in manifest["files"]] == ["plan_items", "plan_item_changes"]
+    assert manifest["files"][:1] == [
         {
             "table": "plan_items",
             "path": f"{lake.uri}/{DATA}",
@@ -132,7 +134,7 @@ def test_an_empty_plan_lands_with_the_full_schema_and_no_rows(export: Export, la
 def test_a_plan_lands_on_s3_through_an_airflow_connection(export: Export, s3: S3Stores) -> None:
     """The manifest names full URIs, without the connection."""
     manifest = export(destination=s3.uri, destination_conn_id="aws_lake").execute({})
-    assert set(s3.objects()) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
+    assert set(s3.objects()) == {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
     assert manifest["files"][0]["path"] == f"{s3.uri}/{DATA}"
     assert hashlib.sha256(s3.objects()[DATA]).hexdigest() == manifest["content_hash"]
 
@@ -144,13 +146,15 @@ def test_a_connection_within_the_destination_stays_out_of_the_manifest(export: E
     assert "aws_lake" not in json.dumps(manifest)
 
 
-def test_the_log_shows_progress_and_not_every_item(export: Export, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_shows_progress_and_not_every_item(
+    export: Export, lake: LocalStores, caplog: pytest.LogCaptureFixture
+) -> None:
     """A person who watches the task sees pages, items, speed, and where the snapshot went."""
     caplog.set_level(logging.INFO)
     export().execute({})
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_achieveit")]
     assert any("page 3 of 3, 25 of 25 items" in line and "items/s" in line for line in lines)
-    assert any("published 25 rows" in line and DATA in line for line in lines)
+    assert any(f"landed in {lake.uri}/ as snapshot now: 25 rows" in line for line in lines)
     assert len(lines) < 10
 
 
@@ -161,7 +165,7 @@ def test_a_role_that_sees_the_destination_alone_can_export(export: Export, s3: S
     manifest = operator.execute({})
     assert operator.execute({})["content_hash"] == manifest["content_hash"]
     s3.narrow = False
-    assert set(s3.objects()) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
+    assert set(s3.objects()) == {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
 
 
 def test_declared_outlets_get_the_manifest_as_well(export: Export) -> None:
@@ -200,17 +204,16 @@ def test_a_plan_whose_asset_is_declared_has_one_event(export: Export, lake: Loca
     assert events[AssetAlias("achieveit_landed_plans")].asset_alias_events == []
 
 
-def test_the_log_says_what_landed(export: Export, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_what_landed(export: Export, lake: LocalStores, caplog: pytest.LogCaptureFixture) -> None:
     """Plan, label, size, version, time and requests, in one line for a person."""
     with caplog.at_level(logging.INFO):
         manifest = export().execute({})
-    [line] = [record.getMessage() for record in caplog.records if " landed as " in record.getMessage()]
-    size = manifest["files"][0]["bytes"]
-    assert line.startswith(
-        f"Plan {manifest['plan_name']!r} (p1) landed as snapshot now: 25 rows, {size} bytes, last updated "
-    )
+    [line] = [record.getMessage() for record in caplog.records if " landed in " in record.getMessage()]
+    size = sum(file["bytes"] for file in manifest["files"])
+    assert line.startswith(f"Plan {manifest['plan_name']!r} (p1) landed in {lake.uri}/ as snapshot now: 25 rows, ")
+    assert f" {size} bytes, last updated " in line
     assert manifest["version"]["last_updated"] in line
-    assert f"with {manifest['requests']} requests" in line
+    assert line.endswith(f" s, requests: {manifest['requests']}")
 
 
 NOW = datetime.now(UTC)
@@ -258,3 +261,18 @@ def test_a_task_can_be_copied_and_pickled_after_it_ran(export: Export, sandbox: 
     for twin in (copy.deepcopy(operator), pickle.loads(pickle.dumps(operator))):
         assert twin.plan_id == "p1"
         assert twin.on_kill() is None
+
+
+def test_the_log_says_whether_the_content_is_what_it_was(
+    export: Export, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Compared with the snapshot before."""
+    caplog.set_level(logging.INFO)
+    for label in ("first", "second"):
+        export(snapshot=label).execute({})
+    sandbox.plan("p1").edit(0, name="Renamed")
+    export(snapshot="third").execute({})
+    lines = [record.getMessage() for record in caplog.records if " landed in " in record.getMessage()]
+    assert "content" not in lines[0]
+    assert lines[1].endswith("; the content is that of snapshot first")
+    assert lines[2].endswith("; the content differs from that of snapshot second")

@@ -45,6 +45,17 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     "on_drift": st.one_of(ODD, WORDS, st.integers()),
     "on_inconsistent": st.one_of(ODD, WORDS, st.integers()),
     "min_rows": st.one_of(ODD, WORDS, st.integers(max_value=-1), st.floats(0.1, 0.9)),
+    "plan_ids": st.one_of(
+        ODD_TEXT.filter(lambda text: text != "%"),
+        st.lists(ODD, min_size=1, max_size=3),
+        st.sampled_from([True, 1.5, b"a", {"a": 1}, {1, 2}, object, None, "", "[", "{}", '["a/b"]']),
+    ),
+    "tables": st.one_of(ODD, WORDS, st.integers()),
+    "changes": st.one_of(ODD_TEXT, WORDS, st.integers(), st.floats(), st.lists(st.booleans(), max_size=2)),
+    "table_format": st.one_of(ODD, WORDS, st.integers()),
+    "iceberg_conn_id": st.one_of(ODD_VALUES, st.sampled_from(["{{ ds }}", "\ud800"])),
+    "iceberg_namespace": st.one_of(ODD_VALUES, st.sampled_from(["{{ ds }}", "\ud800"])),
+    "on_plan_failure": st.one_of(ODD, WORDS, st.integers()),
     "max_shrink": st.one_of(ODD, WORDS, st.floats(1.01), st.integers(max_value=-1)),
 }
 
@@ -63,14 +74,16 @@ def test_a_wrong_value_is_named_before_any_request(
 ) -> None:
     """One of our errors, with the argument and its value; nothing is sent and nothing lands."""
     value = data.draw(WRONG[name])
+    others = {"plan_id": None} if name == "plan_ids" else {}
     if rendered:
-        operator = export(**{name: "{{ ds }}"})
+        operator = export(**others, **{name: "{{ ds }}"})
         setattr(operator, name, value)
     with pytest.raises(AchieveItConfigError) as caught:
-        (operator if rendered else export(**{name: value})).execute({})
+        (operator if rendered else export(**others, **{name: value})).execute({})
     message = str(caught.value)
     assert name in message
-    assert shown(value) in message or not is_given(value)
+    values = value if name == "plan_ids" and isinstance(value, list) else [value]
+    assert all(shown(one) in message for one in values) or not is_given(value) or name == "plan_ids"
     assert len(message) < 1000
     assert message.isprintable()
     assert sandbox.requests == []
