@@ -23,8 +23,7 @@ def proxy_for(url: str) -> str | None:
     if not proxy:
         return None
     name = _variable(next(key for key, value in proxies.items() if value == proxy), proxy)
-    scheme = urlsplit(proxy).scheme
-    if scheme.startswith("socks"):
+    if proxy.lower().startswith("socks"):
         raise AchieveItConfigError(
             f"{name} in the environment names a SOCKS proxy, which is not supported: set the connection's proxy to an "
             f"http:// one, or NO_PROXY to {urlsplit(url).hostname}"

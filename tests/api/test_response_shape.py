@@ -12,6 +12,8 @@ from airflow_provider_achieveit.api.errors import AchieveItDataError, AchieveItM
 from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from tests.api.raw_server import RawServer, answering, response
 from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
@@ -87,7 +89,7 @@ def test_an_export_refuses_the_same_bodies(connect: Connect, sandbox: Sandbox, t
     assert type(caught.value) is (AchieveItMalformedError if body in NOT_JSON.values() else AchieveItShapeError)
     sandbox.script({"fault": {"body": body}})
     with pytest.raises(AchieveItDataError):
-        export_plan(connect(max_retry_seconds=0), Store(LocalFileSystem(), str(tmp_path)), "p1")
+        export_plan(connect(max_retry_seconds=0), ParquetSink(Store(LocalFileSystem(), str(tmp_path))), "p1")
     assert list(tmp_path.iterdir()) == []
     assert len(sandbox.requests) == 1
 
@@ -100,7 +102,7 @@ def test_an_item_without_an_id_is_not_exported(
     """The error says which item of the page it is, and nothing is published."""
     sandbox.plan("p1").patch(4, remove=remove, **other)
     with pytest.raises(AchieveItDataError, match="item 5 of the page has no id"):
-        export_plan(connect(), Store(LocalFileSystem(), str(tmp_path)), "p1")
+        export_plan(connect(), ParquetSink(Store(LocalFileSystem(), str(tmp_path))), "p1")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,3 +148,18 @@ def test_a_newest_update_that_is_no_date_leaves_the_count(connect: Connect, sand
     sandbox.script({"fault": {"body": json.dumps({"items": [{"id": "1", "lastUpdated": text}], "totalCount": 9})}})
     version = connect().get_plan_version("p1")
     assert (version.total_count, version.last_updated, version.item_id) == (9, None, "1")
+
+
+@pytest.mark.parametrize("odd", [{}, {"status": "late"}], ids=["fast path", "slow path"])
+def test_an_export_refuses_a_page_of_more_items_than_asked_for(
+    connect: Connect, tmp_path: Path, odd: dict[str, str]
+) -> None:
+    """On either path of the decoder, and not with another request."""
+    items = [{"id": str(number), **odd} for number in range(11)]
+    body = json.dumps({"items": items, "totalCount": 11}).encode()
+    with RawServer(answering(response(body))) as server:
+        client = connect(base_url=server.url, page_size=10)
+        with pytest.raises(AchieveItShapeError, match="it has 11 items, and 10 were asked for"):
+            export_plan(client, ParquetSink(Store(LocalFileSystem(), str(tmp_path))), "p1")
+        assert server.connections == 1
+    assert list(tmp_path.iterdir()) == []

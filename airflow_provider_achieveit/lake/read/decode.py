@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.response import wrong_shape
+from airflow_provider_achieveit.api.response import check_size, wrong_shape
 from airflow_provider_achieveit.lake.column_types import DoesNotFit
 from airflow_provider_achieveit.lake.read.columns import cast_column, check_column, read_items
 from airflow_provider_achieveit.lake.read.rescue import rescue
@@ -34,9 +34,16 @@ class Page:
 
 _WIRE_ITEM = wire_item(ITEM_FIELDS)
 
+#: The most items that the API gives at once.
+_MAX_TAKE = 1500
 
-def decode_page(body: bytes) -> Page:
+
+def decode_page(body: bytes, take: int = _MAX_TAKE) -> Page:
     """Decode a page.
+
+    Args:
+        body: JSON.
+        take: Items that were asked for.
 
     Raises:
         AchieveItDataError: The body is not JSON or not a page of items, or an item has no id.
@@ -44,9 +51,9 @@ def decode_page(body: bytes) -> Page:
     body = body.removeprefix(b"\xef\xbb\xbf")
     rescued: list[list[str]] = []
     try:
-        columns, total = _fast(body)
+        columns, total = _fast(body, take)
     except (DoesNotFit, pa.ArrowException):
-        columns, total, rescued = rescue(body)
+        columns, total, rescued = rescue(body, take)
     rows = pa.RecordBatch.from_arrays(columns, schema=PLAN_ITEMS)
     if rows.column("id").null_count:
         position = rows.column("id").is_null().to_pylist().index(True)
@@ -54,8 +61,9 @@ def decode_page(body: bytes) -> Page:
     return Page(rows, total, rescued)
 
 
-def _fast(body: bytes) -> tuple[list[pa.Array], int]:
+def _fast(body: bytes, take: int) -> tuple[list[pa.Array], int]:
     items, total = read_items(body, _WIRE_ITEM)
+    check_size(len(items), take)
     wire = list(zip(items.flatten(), ITEM_FIELDS, strict=True))
     for column, field in wire:
         check_column(column, field)

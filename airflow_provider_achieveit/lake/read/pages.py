@@ -107,7 +107,7 @@ def read_one_page(plan: PlanClient, directory: Path, *, accept_inconsistent: boo
         AchieveItError: As in `api.errors`.
     """
     read_at = datetime.now(UTC)
-    page = plan.page(Window(0, plan.page_size), decode_page)
+    page = plan.page(Window(0, plan.page_size), partial(decode_page, take=plan.page_size))
     rows, total = page.rows.num_rows, page.total
     if rows < total:
         if rows < 2:
@@ -183,7 +183,8 @@ def _merge_pages(plan: PlanClient, merger: PageMerger, total: int, page_size: in
     windows = (Window(skip, page_size) for skip in skips)
     progress = Progress(plan.plan_id, len(skips), total)
     # Closed here, so that no request of this read is under way when the next one begins.
-    with closing(plan.pages(windows, decode_page, sort_key=sort_key)) as pages:
+    decode = partial(decode_page, take=page_size)
+    with closing(plan.pages(windows, decode, sort_key=sort_key)) as pages:
         for skip, page in zip(skips, pages, strict=True):
             merger.require(page.total == total, f"totalCount moved from {total} to {page.total}")
             if not merger.add(page, min(page_size, total - skip)):

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.api.response import malformed_body, wrong_shape
+from airflow_provider_achieveit.api.response import parse_page, wrong_shape
 from airflow_provider_achieveit.lake.column_types import TEXT, DoesNotFit, JsonNumber
 from airflow_provider_achieveit.lake.read.columns import cast_column, check_column, read_items
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, RESCUED, Field, wire_item
@@ -31,11 +31,12 @@ class _Repeated(list[Any]):
     """The values of a key that an object has more than once."""
 
 
-def rescue(body: bytes) -> tuple[list[pa.Array], int, list[list[str]]]:
+def rescue(body: bytes, take: int) -> tuple[list[pa.Array], int, list[list[str]]]:
     """Decode a page, and move what does not fit into each item's `_rescued_data`.
 
     Args:
         body: A page as it came from the API.
+        take: Items that were asked for.
 
     Returns:
         The columns of `PLAN_ITEMS`; `totalCount`; and for each item the paths that were set aside, with list positions
@@ -45,7 +46,16 @@ def rescue(body: bytes) -> tuple[list[pa.Array], int, list[list[str]]]:
         AchieveItDataError: The body is not JSON, or no page of plan items.
     """
     try:
-        items, total = _load(body)
+        # Python objects that have lost nothing: digits, repeated keys.
+        items, total = parse_page(
+            body,
+            take,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=JsonNumber,
+            parse_constant=JsonNumber,
+            strict=False,
+        )
         columns = _fitting_columns(body, items)
         paths: list[list[str]] = []
         cleaned = [_cleaned_item(item, columns, paths) for item in items]
@@ -57,31 +67,6 @@ def rescue(body: bytes) -> tuple[list[pa.Array], int, list[list[str]]]:
     for field in others:
         columns[field.api_name] = cast_column(rest.field(field.api_name), field)
     return [*(columns[field.api_name] for field in ITEM_FIELDS), rest.field(RESCUED)], total, paths
-
-
-def _load(body: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Parse a page into Python objects that have lost nothing: digits, repeated keys, bytes that are no UTF-8."""
-    try:
-        page = json.loads(
-            # Bytes that are no UTF-8 become lone surrogates, which no column takes and JSON can escape.
-            body.decode("utf-8", "surrogateescape"),
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=JsonNumber,
-            parse_constant=JsonNumber,
-            strict=False,
-        )
-    except ValueError:
-        # Not `from` that error: it holds the body, in which a server could echo the key.
-        raise malformed_body(body) from None
-    if type(page) is not dict or type(page.get("items")) is not list:
-        raise wrong_shape("items is not a list")
-    total = page.get("totalCount")
-    if type(total) is not int or not 0 <= total < 2**63:
-        raise wrong_shape("totalCount is not a number of items")
-    if any(type(item) is not dict for item in page["items"]):
-        raise wrong_shape("an item is not an object")
-    return page["items"], total
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
