@@ -11,11 +11,13 @@ from typing import TypeAlias, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_achieveit.lake.tables.arrays import integers
 from airflow_provider_achieveit.lake.tables.snapshot_file import SnapshotFile
 
-#: Row groups of the later snapshot that are compared together, a column at a time. Where a plan's order is another than
-#: before, the whole earlier snapshot is read for each of these blocks.
-_BLOCK = 8
+#: Row groups of the later snapshot are compared together, a column at a time, as long as they have so many bytes in
+#: all: about eight of usual items. Where a plan's order is another than before, the whole earlier snapshot is read for
+#: each of these blocks.
+_BLOCK_BYTES = 64 * 2**20
 
 #: Bytes of the hash of an id.
 _HASH_SIZE = 16
@@ -58,7 +60,7 @@ class Alignment:
 
     def removed(self) -> Iterator[tuple[int, pa.Array]]:
         """Yield the row groups of the earlier snapshot with items that the later one does not have, and their rows."""
-        rows = pa.array(range(self._old.starts[-1]), pa.int32())
+        rows = integers(range(self._old.starts[-1])).cast(pa.int32())
         gone = pc.invert(pc.is_in(rows, value_set=self._old_rows))
         for group, (start, end) in enumerate(pairwise(self._old.starts)):
             here = pc.indices_nonzero(gone.slice(start, end - start))
@@ -73,15 +75,13 @@ class Alignment:
         """Yield what a block of the later snapshot has in common with row groups of the earlier one."""
         old_rows = self._old_rows_of(block)
         for group, (start, end) in enumerate(pairwise(self._old.starts)):
-            within = pc.and_(pc.greater_equal(old_rows, _number(start)), pc.less(old_rows, _number(end)))
+            within = pc.and_(pc.greater_equal(old_rows, integers([start])[0]), pc.less(old_rows, integers([end])[0]))
             new_rows = pc.indices_nonzero(within)
             if len(new_rows):
-                here = _as_range(pc.subtract(old_rows.take(new_rows), _number(start)))
+                here = _as_range(pc.subtract(old_rows.take(new_rows), integers([start])[0]))
                 there = _as_range(new_rows)
-                same = (
-                    self._same_group(block, there) if isinstance(here, range) and here == range(end - start) else None
-                )
-                yield Overlap(group, here, there, same)
+                whole = here == range(end - start)
+                yield Overlap(group, here, there, self._same_group(block, there) if whole else None)
 
     def _same_group(self, block: Sequence[int], rows: Rows) -> int | None:
         """Return the row group of the later snapshot that consists of these rows of a block, if there is one."""
@@ -98,8 +98,14 @@ class Alignment:
 
 def blocks(file: SnapshotFile) -> Iterator[range]:
     """Yield the row groups of a snapshot, a block at a time."""
-    for first in range(0, len(file.groups), _BLOCK):
-        yield file.groups[first : first + _BLOCK]
+    first, size = 0, 0
+    for group in file.groups:
+        if group > first and size + file.sizes[group] > _BLOCK_BYTES:
+            yield range(first, group)
+            first, size = group, 0
+        size += file.sizes[group]
+    if file.groups:
+        yield range(first, len(file.groups))
 
 
 def take(values: Values, rows: Rows) -> Values:
@@ -123,9 +129,4 @@ def _as_range(rows: pa.Array) -> Rows:
     if rows[-1].as_py() - first != count - 1:
         return rows
     following = range(first, first + count)
-    return following if rows.equals(pa.array(following, rows.type)) else rows
-
-
-def _number(value: int) -> pa.Scalar:
-    # By way of an array of a given type: pa.scalar() imports pandas, where it is installed.
-    return pa.array([value], pa.int32())[0]
+    return following if rows.equals(integers(following).cast(rows.type)) else rows

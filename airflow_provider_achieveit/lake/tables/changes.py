@@ -15,8 +15,9 @@ from airflow_provider_achieveit.lake.manifest import ChangeCounts
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
 from airflow_provider_achieveit.lake.table_file import TableFile
 from airflow_provider_achieveit.lake.tables.aligned import Alignment, Overlap, blocks, take
+from airflow_provider_achieveit.lake.tables.arrays import integers, repeated, texts
 from airflow_provider_achieveit.lake.tables.compare import Difference, compared_columns, difference
-from airflow_provider_achieveit.lake.tables.declared import CHANGES_TABLE, PLAN_ITEM_CHANGES, repeated, table_writer
+from airflow_provider_achieveit.lake.tables.declared import CHANGES_TABLE, PLAN_ITEM_CHANGES, table_writer
 from airflow_provider_achieveit.lake.tables.snapshot_file import SnapshotFile
 from airflow_provider_achieveit.lake.tables.sorted_rows import sorted_rows
 
@@ -66,12 +67,12 @@ def change_table(
     with table_writer(CHANGES_TABLE, plan_id, path) as file:
         for found in sorted_rows(_compare(previous, current, counts), _FOUND, ["item_id", "field"], spill):
             count = found.num_rows
-            detected = repeated((detected_at - _EPOCH) // timedelta(microseconds=1), pa.int64(), count)
+            detected = pa.repeat(integers([(detected_at - _EPOCH) // timedelta(microseconds=1)])[0], count)
             columns = [
-                repeated(plan_id, pa.string(), count),
+                repeated(plan_id, count),
                 *found.columns,
-                repeated(from_snapshot, pa.string(), count),
-                repeated(to_snapshot, pa.string(), count),
+                repeated(from_snapshot, count),
+                repeated(to_snapshot, count),
                 detected.cast(TIMESTAMP.arrow),
             ]
             file.add(pa.RecordBatch.from_arrays(columns, schema=PLAN_ITEM_CHANGES))
@@ -181,7 +182,7 @@ def _changed_items(
             if kind == "edited":
                 edited.update((overlap.old_group, row) for row in found.rows.to_pylist())
             items = take(names, overlap.new_rows).take(found.rows)
-            values = [pa.array(texts, pa.string()) for texts in (found.old, found.new)]
+            values = texts(found.old), texts(found.new)
             yield _rows(items, "changed", column, kind, *values)
     counts["changed"] += len(edited)
 
@@ -222,7 +223,7 @@ def _rows(
 ) -> pa.RecordBatch:
     """Return a row for each of some items; without values, they are null."""
     count = items.num_rows
-    constants = [repeated(value, pa.string(), count) for value in (change, field, kind)]
+    constants = [repeated(value, count) for value in (change, field, kind)]
     nulls = pa.nulls(count, pa.string())
     values = [nulls if value is None else value for value in (old, new)]
     names = [items.column(name).combine_chunks() for name in _NAMES]

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
-from airflow_provider_achieveit.lake.tables.declared import CHILD_TABLES, ChildTable, repeated, table_writer
+from airflow_provider_achieveit.lake.tables.arrays import repeated
+from airflow_provider_achieveit.lake.tables.declared import CHILD_TABLES, ChildTable, table_writer
 
 
 def child_tables(items: TableFile, plan_id: str, directory: Path) -> list[TableFile]:
@@ -61,7 +62,7 @@ def _entries(child: ChildTable, items: pa.RecordBatch, plan_id: str) -> pa.Recor
         belongs = [belongs[0].take(owners), _field(checklists, "id").take(owners)]
     item, *checklist = belongs
     fields = [_field(entries, field.name) for field in child.fields]
-    plan = repeated(plan_id, pa.string(), len(entries))
+    plan = repeated(plan_id, len(entries))
     return pa.RecordBatch.from_arrays([plan, item, positions, *checklist, *fields], schema=child.schema)
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_achieveit.lake.schema import RESCUED
+from airflow_provider_achieveit.lake.tables.arrays import integers
 from airflow_provider_achieveit.lake.tables.json_text import is_same_json, json_texts
 
 #: What is not compared. The id is what items are known by; one insertion changes the positions of all items behind it;
@@ -50,7 +51,7 @@ def difference(column: str, old: pa.Array, new: pa.Array) -> Difference | None:
         kept = [index for index, (one, other) in enumerate(pairs) if one != other]
     if not kept:
         return None
-    rows = rows.take(pa.array(kept, pa.int64()))
+    rows = rows.take(integers(kept))
     return Difference(rows, [pairs[index][0] for index in kept], [pairs[index][1] for index in kept])
 
 
@@ -77,4 +78,4 @@ def _unequal_entries(old: pa.Array, new: pa.Array) -> pa.Array:
         else:
             half = length // 2
             halves += [(start + half, length - half), (start, half)]
-    return pa.array(rows, pa.int64())
+    return integers(rows)

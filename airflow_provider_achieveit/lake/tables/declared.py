@@ -105,9 +105,3 @@ def table_writer(table: str, plan_id: str, path: Path) -> TableWriter:
         statistics.append("item_id")
     # Parquet paths: a list's column is none, but no derived table has one.
     return TableWriter(path, schema, dictionary=text, statistics=statistics)
-
-
-def repeated(value: str | int | None, kind: pa.DataType, count: int) -> pa.Array:
-    """Return a column that holds one value in every row."""
-    # By way of an array of a given type: pa.scalar() imports pandas, where it is installed.
-    return pa.repeat(pa.array([value], kind)[0], count)

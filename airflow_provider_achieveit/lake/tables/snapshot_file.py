@@ -17,6 +17,7 @@ class SnapshotFile:
     Attributes:
         columns: Names of its columns.
         groups: The numbers of its row groups.
+        sizes: The bytes of each row group, not compressed.
         starts: The number of each row group's first row, and in the end the number of rows.
     """
 
@@ -27,6 +28,7 @@ class SnapshotFile:
         self._metadata = self._file.metadata
         self.columns: list[str] = self._file.schema_arrow.names
         self.groups = range(self._metadata.num_row_groups)
+        self.sizes = [self._metadata.row_group(group).total_byte_size for group in self.groups]
         self.starts = list(accumulate((self._metadata.row_group(group).num_rows for group in self.groups), initial=0))
         #: For each column the numbers of the Parquet columns that it consists of: a list of objects has several.
         self._leaves: dict[str, list[int]] = {}

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 #: Rows are sorted in memory as soon as they take so many bytes.
 _RUN_BYTES = 16 * 2**20
-#: One row of so many, of each run, is a place where the output may be cut.
-_SAMPLE = 64
+#: The output may be cut at so many places of each run, and is cut at every so many of them all.
+_SAMPLES = 64
 
 
 def sorted_rows(
@@ -21,8 +21,7 @@ def sorted_rows(
     """Sort rows by text columns, nulls last.
 
     Runs of some megabytes are sorted as the rows come, and put into a temporary file. Then the runs are merged, a range
-    of the first key's values at a time, so that about 4,000 rows, and up to 64 more for each run, are in memory
-    together, and the rows of one value of the first key.
+    of the first key's values at a time. A range is about as large as a run, and a little larger for each run there is.
 
     Args:
         rows: The rows.
@@ -69,8 +68,10 @@ def _sorted(rows: Sequence[pa.RecordBatch], schema: pa.Schema, keys: Sequence[st
 
 def _cuts(runs: Sequence[pa.RecordBatch]) -> list[str]:
     """Return the values of the first key at which the output is cut."""
-    samples = [run.column(0)[row].as_py() for run in runs for row in range(0, run.num_rows, _SAMPLE)]
-    return sorted(sample for sample in samples if sample is not None)[_SAMPLE::_SAMPLE]
+    samples = [
+        run.column(0)[row].as_py() for run in runs for row in range(0, run.num_rows, max(1, run.num_rows // _SAMPLES))
+    ]
+    return sorted(sample for sample in samples if sample is not None)[_SAMPLES::_SAMPLES]
 
 
 def _first_at(run: pa.RecordBatch, value: str | None, start: int) -> int:

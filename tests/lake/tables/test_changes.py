@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
+from airflow_provider_achieveit.lake.table_file import TableFile
 from airflow_provider_achieveit.lake.tables.changes import is_comparable, no_changes, problems
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 from tests.lake.items import Raw, item
@@ -242,7 +243,7 @@ def test_an_insertion_at_the_top_is_one_added_row(tmp_path: Path) -> None:
 
 
 def test_changes_of_many_row_groups_in_another_order(tmp_path: Path) -> None:
-    """More blocks and more sorted runs' cuts than one, and every item elsewhere than before."""
+    """Every item is elsewhere than before, and differs."""
     names = [f"i{number * 7919 % 10_000}" for number in range(10_000)]
     old = snapshot(tmp_path, *(item(id=name, status=1, name=name) for name in sorted(names)), row_group=1_000)
     new = snapshot(tmp_path, *(item(id=name, status=2, name=name) for name in names), row_group=900)
@@ -254,6 +255,26 @@ def test_changes_of_many_row_groups_in_another_order(tmp_path: Path) -> None:
         {"status"}, {"1"}, {"2"},
     ]  # fmt: skip
     assert counts == {"added": 0, "removed": 0, "changed": 10_000}
+
+
+def test_changes_of_more_bytes_than_are_compared_together(tmp_path: Path) -> None:
+    """Long descriptions, in another order than before: no item is lost between two blocks, or comes twice."""
+
+    def long(*items: dict[str, Any]) -> TableFile:
+        """A snapshot of these items with descriptions of 14 MB."""
+        table = pq.read_table(snapshot(tmp_path, *items).path)
+        texts = pa.array([old["id"] + "x" * 14 * 2**20 for old in items], pa.string())
+        table = table.set_column(table.schema.get_field_index("description"), "description", texts)
+        pq.write_table(table, path := tmp_path / f"long-{items[0]['id']}.parquet", row_group_size=1)
+        return TableFile("plan_items", path, table.num_rows)
+
+    old = [item(id=name, status=1) for name in "abcdef"]
+    new = [item(id=name, status=2) for name in "gfedcb"]
+    table, counts = compare(long(*old), long(*new))
+    assert [(row["item_id"], row["change"], row["field"]) for row in rows(table)] == [
+        ("a", "removed", None), *((name, "changed", "status") for name in "bcdef"), ("g", "added", None),
+    ]  # fmt: skip
+    assert counts == {"added": 1, "removed": 1, "changed": 5}
 
 
 def test_a_rerun_gives_the_same_bytes_but_for_the_time(tmp_path: Path) -> None:
