@@ -26,7 +26,9 @@ _numbers = count()
 def snapshot(directory: Path, *items: Any, row_group: int = 6_000) -> TableFile:
     """Write a snapshot of these items, as the API writes them, in row groups of this size."""
     path = directory / f"snapshot-{next(_numbers)}.parquet"
-    table = pa.Table.from_batches([decode_page(page(*items)).rows]).replace_schema_metadata(plan_schema("p").metadata)
+    pages = [items[first : first + 1_000] for first in range(0, len(items), 1_000)]
+    schema = plan_schema("p")
+    table = pa.Table.from_batches([decode_page(page(*some)).rows.cast(schema) for some in pages], schema)
     pq.write_table(table, path, row_group_size=row_group, compression="zstd")
     return TableFile("plan_items", path, table.num_rows)
 
