@@ -30,7 +30,6 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     "page_size": NUMBERS | st.floats(2.1, 2.9),
     "max_concurrency": NUMBERS | st.just(33),
     "connect_timeout": NUMBERS,
-    "requests_per_second": NUMBERS,
     "read_timeout": NUMBERS,
     "max_retry_seconds": NUMBERS,
     "requests_per_second": NUMBERS,
