@@ -18,6 +18,11 @@ MAX_BODY = 256 * _MIB
 #: Bytes of all bodies that a client holds at once.
 MAX_BODIES = 512 * _MIB
 
+#: Values in one body, counted by what separates them. Each takes far more memory than the two bytes that it may have.
+MAX_VALUES = 8_000_000
+#: Bytes of a body in which the values need not be counted.
+_SMALL = 8 * _MIB
+
 _PIECE = _MIB // 4
 
 
@@ -90,6 +95,16 @@ class BodyShare:
         """Give the room back, once."""
         size, self._common = self._common, 0
         self._room.give_back(self, size)
+
+
+def check_values(body: bytes) -> None:
+    """Refuse a body with millions of values, before it is decoded.
+
+    Raises:
+        AchieveItTooLargeError: It has more than `MAX_VALUES`.
+    """
+    if len(body) > _SMALL and sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        raise AchieveItTooLargeError(f"the body of the answer has more than {MAX_VALUES} values", status=200)
 
 
 def read_body(raw: BaseHTTPResponse, share: BodyShare, check: Callable[[], None]) -> bytes:

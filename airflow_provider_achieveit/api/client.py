@@ -80,7 +80,7 @@ class AchieveItClient:
         done.wait(_CLOSE_SECONDS)
 
     def plan(self, plan_id: str) -> PlanClient:
-        """Return what asks for one plan; it counts its own requests, and shares the client's limits.
+        """Return a client bound to one plan, which counts its own requests and shares the limits of this one.
 
         Raises:
             AchieveItConfigError: The id is not 1 to 64 letters, digits and hyphens.

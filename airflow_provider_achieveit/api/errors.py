@@ -239,9 +239,9 @@ class AchieveItShapeError(AchieveItDataError):
 
 
 class AchieveItTooLargeError(AchieveItDataError):
-    """The body is larger than any page should be; it was not read to its end."""
+    """The body is larger than any page should be; it was not decoded."""
 
-    situation = "a body of more than 256 MiB, decompressed"
+    situation = "a body of more than 256 MiB, decompressed, or of more than 8 million values"
     advice = "Lower page_size; and check that the connection's host is the AchieveIt API."
 
 

@@ -127,8 +127,9 @@ class PlanClient:
     def page(self, window: Window, decode: Callable[[bytes], T]) -> T:
         """Request one window until it can be decoded or the time budget is over.
 
-        Takes at most `max_retry_seconds + connect_timeout + read_timeout` seconds, and a pause that another request of
-        this client was asked for, which is no longer than `max_retry_seconds` either.
+        Takes at most `max_retry_seconds` and twice `read_timeout`, besides the wait for other requests of this client,
+        for `requests_per_second`, and for a pause that another request was asked for, which is no longer than
+        `max_retry_seconds` either.
 
         Args:
             window: Which items.

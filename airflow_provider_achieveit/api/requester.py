@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TypeVar
 
-from airflow_provider_achieveit.api.body import BodyRoom, BodyShare
+from airflow_provider_achieveit.api.body import BodyRoom, BodyShare, check_values
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItTimeoutError
 from airflow_provider_achieveit.api.response import error_of
@@ -113,6 +113,7 @@ class Requester:
         share = BodyShare(self._room)
         try:
             body = self._send(plan_id, params, on_try, budget, share, cancellation)
+            check_values(body)
             decoded = self._submit(self._decoder, decode, body)
         except BaseException:
             share.release()

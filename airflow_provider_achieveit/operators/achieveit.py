@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
-from threading import Thread
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from airflow_provider_achieveit import _outcome as outcome
@@ -237,8 +236,7 @@ class AchieveItExportOperator(BaseOperator):
     def on_kill(self) -> None:
         """End the requests under way; what was published before stays as it is."""
         if self._client is not None:
-            # Airflow calls this in a signal handler: what it interrupted may hold the lock that closing waits for.
-            Thread(target=self._client.close, daemon=True).start()
+            self._client.close()  # which a signal handler may call
 
 
 def _run(context: Context) -> Run:

@@ -144,6 +144,17 @@ def test_a_bomb_is_not_unpacked(connect: Connect) -> None:
     assert peak < 700 * MIB, "a buffer that grows is copied"
 
 
+@pytest.mark.parametrize("value", [b"{}", b"[]", b"0", b"[[]]"], ids=bytes.decode)
+def test_millions_of_values_are_not_decoded(connect: Connect, value: bytes) -> None:
+    """They would take gigabytes, whatever they are and wherever they stand."""
+    body = b'{"items": [' + b",".join([value] * 8_000_001) + b'], "totalCount": 1}'
+    packed = gzip.compress(body, compresslevel=1)
+    with RawServer(answering(response(packed, "Content-Encoding: gzip"))) as server:
+        with pytest.raises(AchieveItTooLargeError, match="more than 8000000 values"):
+            connect(base_url=server.url, read_timeout=60).get_plan_version("p1")
+        assert server.connections == 1
+
+
 def test_unpacking_has_a_time_limit(connect: Connect) -> None:
     """A body that arrived in no time, but takes long to unpack, is given up when the time is up."""
     body = bomb(240)
