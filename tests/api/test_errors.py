@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit import api
 from airflow_provider_achieveit.api import errors, retry
+from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItNotFoundError
 from airflow_provider_achieveit.api.plan_version import format_timestamp
@@ -142,12 +143,15 @@ def export_beside_another(scene: Scene) -> None:
 
 
 def export_after_a_later_read(scene: Scene) -> None:
-    """Export under a label where the manifest says that the plan was read a minute from now."""
+    """Land again what landed before, where the manifest says by now that the plan was read a minute later."""
     scene.export()
-    path = scene.lake / manifest_key("p1", "s")
+    sink = ParquetSink(Store(LocalFileSystem(), str(scene.lake)))
+    earlier = sink.landed("p1", "s")
+    assert earlier is not None
     later = format_timestamp(datetime.now(UTC) + timedelta(minutes=1))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version_read_at": later}))
-    scene.export()
+    (scene.lake / manifest_key("p1", "s")).write_text(json.dumps({**earlier, "version_read_at": later}))
+    with sink.begin(Cancellation()) as commit:
+        commit.add(earlier, [sink.fetch(earlier, "plan_items", scene.lake.with_name("copy"))])
 
 
 def export_without_a_temporary_directory(scene: Scene) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.support.faulty_sandbox import Plan, Sandbox
 
 DATA = table_key(PLAN_ITEMS_TABLE, "p", "now")
+CHANGES = table_key("plan_item_changes", "p", "now")
 MANIFEST = manifest_key("p", "now")
 LATEST = latest_key("p")
 OTHER = table_key(PLAN_ITEMS_TABLE, "p", "another")
@@ -66,9 +67,9 @@ def worker(sandbox: Sandbox, plan: Plan, lake: LocalStores, spools: Path) -> Ite
 
 
 def assert_whole(lake: LocalStores, spools: Path) -> None:
-    """Three objects that match, the other label's, and nothing else anywhere."""
+    """Objects that match, the other label's, and nothing else anywhere."""
     objects = lake.objects()
-    assert set(objects) == {DATA, MANIFEST, LATEST, OTHER, FORMAT_KEY}
+    assert set(objects) == {DATA, CHANGES, MANIFEST, LATEST, OTHER, FORMAT_KEY}
     assert objects[OTHER] == OLDER
     assert objects[MANIFEST] == objects[LATEST]
     assert hashlib.sha256(objects[DATA]).hexdigest() == json.loads(objects[MANIFEST])["content_hash"]
@@ -78,9 +79,9 @@ def assert_whole(lake: LocalStores, spools: Path) -> None:
 def swapped(lake: LocalStores, before: dict[str, bytes]) -> list[str]:
     """Which objects were replaced, in the order in which they are: no other one may have changed."""
     after = {key: body for key, body in lake.objects().items() if not key.startswith(".")}
-    assert set(after) - {DATA, MANIFEST, LATEST, FORMAT_KEY} == {OTHER}
-    changed = [key for key in (DATA, MANIFEST, LATEST, OTHER) if after.get(key) != before.get(key)]
-    assert changed == [DATA, MANIFEST, LATEST][: len(changed)]
+    assert set(after) - {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY} == {OTHER}
+    changed = [key for key in (DATA, CHANGES, MANIFEST, LATEST, OTHER) if after.get(key) != before.get(key)]
+    assert changed == [DATA, CHANGES, MANIFEST, LATEST][: len(changed)]
     return changed
 
 
@@ -112,7 +113,7 @@ def test_sigkill_at_every_step_leaves_whole_objects_and_the_next_export_repairs_
         assert worker.export() == ("exported", ANY)
         assert_whole(lake, spools)
     assert_whole(lake, spools)
-    assert set(reached) == {0, 1, 2, 3}
+    assert set(reached) == {0, 1, 2, 3, 4}
     assert reached[0] > 15
 
 
@@ -139,17 +140,17 @@ def test_a_full_disk_at_every_step_leaves_whole_objects_and_no_temporary_file(
         plan.edit()
         outcome, steps = worker.export(f"fail {step}")
         changed = swapped(lake, before)
-        assert set(lake.objects()) == {DATA, MANIFEST, LATEST, OTHER, FORMAT_KEY}
+        assert set(lake.objects()) == {DATA, CHANGES, MANIFEST, LATEST, OTHER, FORMAT_KEY}
         assert list(spools.iterdir()) == []
         if steps < step:
             break
         # That a directory can't be made is no matter where it is there already.
-        assert (outcome == "exported") == (len(changed) == 3)
+        assert (outcome == "exported") == (len(changed) == 4)
         assert outcome in ("exported", "AchieveItScratchError", "AchieveItStoreError")
         failed[len(changed)] += 1
         if changed:
             assert worker.export() == ("exported", ANY)
             assert_whole(lake, spools)
     assert_whole(lake, spools)
-    assert set(failed) == {0, 1, 2, 3}
+    assert set(failed) == {0, 1, 2, 3, 4}
     assert failed[0] > 5

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.support.faulty_sandbox import Sandbox
 
 DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
+CHANGES = table_key("plan_item_changes", "p1", "now")
 MANIFEST = manifest_key("p1", "now")
 LATEST = latest_key("p1")
 
@@ -73,7 +74,7 @@ def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def export(sandbox: Sandbox, stores: Stores, **settings: Any) -> dict[str, Any]:
-    """Export the plan of 25 items in pages of ten: six requests, three objects."""
+    """Export the plan of 25 items in pages of ten: six requests, four objects."""
     quick = {"page_size": 10, "max_concurrency": 1, "max_retry_seconds": 0, **settings}
     client = AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url, **quick))
     try:
@@ -85,9 +86,9 @@ def export(sandbox: Sandbox, stores: Stores, **settings: Any) -> dict[str, Any]:
 
 
 def assert_whole(stores: Stores, manifest: dict[str, Any]) -> None:
-    """The three objects lie there, match each other, and nothing else does."""
+    """The objects lie there, match each other, and nothing else does."""
     objects = stores.objects()
-    assert set(objects) == {DATA, MANIFEST, LATEST, FORMAT_KEY}
+    assert set(objects) == {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
     assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
     assert hashlib.sha256(objects[DATA]).hexdigest() == manifest["content_hash"]
 
@@ -119,7 +120,7 @@ def test_a_fault_at_any_request_changes_nothing(
 
 
 @every_remote_store
-@pytest.mark.parametrize("write", range(1, 4))
+@pytest.mark.parametrize("write", range(1, 5))
 def test_a_refused_upload_leaves_whole_objects_and_the_next_export_repairs(
     remote: RemoteStores, sandbox: Sandbox, write: int
 ) -> None:
@@ -133,11 +134,11 @@ def test_a_refused_upload_leaves_whole_objects_and_the_next_export_repairs(
         export(sandbox, remote)
     after = remote.objects()
     assert set(after) == set(before)
-    changed = [key for key in (DATA, MANIFEST, LATEST) if after[key] != before[key]]
-    assert changed == [DATA, MANIFEST, LATEST][: write - 1]
+    changed = [key for key in (DATA, CHANGES, MANIFEST, LATEST) if after[key] != before[key]]
+    assert changed == [DATA, CHANGES, MANIFEST, LATEST][: write - 1]
     assert pq.read_table(io.BytesIO(after[DATA])).num_rows == 25
     torn = hashlib.sha256(after[DATA]).hexdigest() != json.loads(after[MANIFEST])["content_hash"]
-    assert torn == (write == 2)
+    assert torn == (write in (2, 3))
     remote.before_write = None
     assert_whole(remote, export(sandbox, remote))
 
@@ -152,7 +153,7 @@ def test_a_refused_first_export_leaves_nothing(remote: RemoteStores, sandbox: Sa
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
-@pytest.mark.parametrize("key", [DATA, MANIFEST, LATEST])
+@pytest.mark.parametrize("key", [DATA, CHANGES, MANIFEST, LATEST])
 def test_a_local_target_that_cannot_be_replaced_leaves_whole_files(
     stores: LocalStores, sandbox: Sandbox, key: str
 ) -> None:
@@ -161,7 +162,7 @@ def test_a_local_target_that_cannot_be_replaced_leaves_whole_files(
     blocked.mkdir(parents=True)
     with pytest.raises(AchieveItStoreError, match="IsADirectoryError"):
         export(sandbox, stores)
-    assert set(stores.objects()) <= {DATA, MANIFEST, FORMAT_KEY}
+    assert set(stores.objects()) <= {DATA, CHANGES, MANIFEST, FORMAT_KEY}
     blocked.rmdir()
     assert_whole(stores, export(sandbox, stores))
 

@@ -158,7 +158,7 @@ def test_rotated_credentials_are_used_by_the_next_export_of_the_process(
 
 def test_opening_a_store_again_and_again_keeps_nothing(s3: S3Stores) -> None:
     """A watcher opens its destination at every look."""
-    fs = open_store(s3.uri, "aws_lake")._fs
+    fs = open_store(s3.uri, "aws_lake").fs
     before = len(type(fs)._cache)
     for _ in range(3):
         open_store(s3.uri, "aws_lake")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KILLS = 30
 DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
+CHANGES = table_key("plan_item_changes", "p1", "now")
 MANIFEST = manifest_key("p1", "now")
 LATEST = latest_key("p1")
 
@@ -101,7 +102,7 @@ def test_a_killed_export_leaves_whole_objects_and_the_next_one_repairs(
             before = stores.objects()[DATA]
             worker.kill_after(longest * (tenths.pop() + moments.random()) / 10)
             objects = {key: body for key, body in stores.objects().items() if not key.startswith(".")}
-            assert set(objects) == {*earlier, DATA, MANIFEST, LATEST, FORMAT_KEY}
+            assert set(objects) == {*earlier, DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
             assert {key: objects[key] for key in earlier} == earlier
             assert pq.read_table(io.BytesIO(objects[DATA])).num_rows == 25
             manifest, latest = json.loads(objects[MANIFEST]), json.loads(objects[LATEST])
@@ -113,7 +114,7 @@ def test_a_killed_export_leaves_whole_objects_and_the_next_one_repairs(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     manifest = export(**target).execute({})
     objects = stores.objects()
-    assert set(objects) == {*earlier, DATA, MANIFEST, LATEST, FORMAT_KEY}, "no leftovers"
+    assert set(objects) == {*earlier, DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}, "no leftovers"
     assert json.loads(objects[MANIFEST]) == json.loads(objects[LATEST]) == manifest
     assert digest(objects[DATA]) == manifest["content_hash"]
     assert list((tmp_path / "tmp").iterdir()) == []

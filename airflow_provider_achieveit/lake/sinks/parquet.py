@@ -88,7 +88,7 @@ class _ParquetCommit(Commit):
         self._directory = self._stack.enter_context(scratch_directory())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, _)  # with the error, so that a full temporary directory is named
 
     def add(self, manifest: Manifest, tables: Sequence[TableFile]) -> None:
         """Publish a snapshot: its tables, then its manifest, then `latest.json`."""
