@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.get_provider_info import conn_fields
+from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+from airflow_provider_achieveit.sandbox import DEMO_PLANS, Sandbox
 from airflow_provider_achieveit.sensors.achieveit import AchieveItPlanChangeSensor
 from airflow_provider_achieveit.triggers.achieveit import AchieveItPlanChangeTrigger
 from tests.operators.test_export import KEYS
@@ -117,12 +125,44 @@ def test_python_that_is_shown_is_python(block: str) -> None:
     compile(block, "block", "exec")
 
 
-def test_the_dag_that_is_shown_first_is_a_dag_of_eight_lines() -> None:
-    """With a mapped export task, from the lines of the README alone."""
+def test_the_dag_that_is_shown_first_runs_on_the_sandbox_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight lines, of the README alone; only the lake lies elsewhere."""
     block = next(block for _, block in blocks() if "plans_to_lake" in block)
     assert len([line for line in block.splitlines() if line.strip()]) <= 8
+    assert "file:///tmp/achieveit-lake" in block
+    block = block.replace("file:///tmp/achieveit-lake", tmp_path.as_uri())
     names: dict[str, Any] = {}
     exec(re.sub(r"(with DAG\(.*\)):", r"\1 as dag:", block), names)
-    task = names["dag"].get_task("export")
-    assert task.is_mapped
-    assert task.partial_kwargs["destination"] == "s3://lake/achieveit"
+    with Sandbox(DEMO_PLANS) as sandbox:
+        connection = {"conn_type": "achieveit", "host": sandbox.url, "password": sandbox.key}
+        monkeypatch.setenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT", json.dumps(connection))
+        manifests = names["dag"].get_task("export").execute({})
+    assert {manifest["plan_id"]: manifest["rows"] for manifest in manifests}.items() <= DEMO_PLANS.items()
+    assert all(Path(urlsplit(manifest["files"][0]["path"]).path).exists() for manifest in manifests)
+
+
+def test_the_connections_that_are_shown_have_the_key_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In both forms: a key that is not encoded in a URI would arrive as another one."""
+    text = section("The connection")
+    shown = re.findall(r"^AIRFLOW_CONN_ACHIEVEIT_DEFAULT='(.*)'$", text, re.MULTILINE)
+    assert len(shown) == 2
+    for connection in shown:
+        monkeypatch.setenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT", connection)
+        key, settings = AchieveItHook().client_arguments()
+        assert f"for the key `{key}`" in text
+        assert settings == ClientSettings(page_size=1000)
+
+
+def test_labels_compare_as_text_as_the_page_says(tmp_path: Path) -> None:
+    """Also where they look like dates or numbers."""
+    line = next(line for line in (ROOT / "docs/labels.md").read_text().splitlines() if line.startswith("| pyarrow"))
+    expression = re.findall(r"`partitioning=(.*)`", line)[0]
+    for label in ("2026-11-25", "20261125", "2026-11-25T100000Z"):
+        folder = tmp_path / f"plan_items/plan=17/snapshot={label}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"id": ["a"]}), folder / "plan_items.parquet")
+    table = ds.dataset(tmp_path / "plan_items", partitioning=eval(expression, {"ds": ds, "pa": pa})).to_table()
+    assert set(table.column("snapshot").to_pylist()) == {"2026-11-25", "20261125", "2026-11-25T100000Z"}
+    assert set(table.column("plan").to_pylist()) == {"17"}
