@@ -127,7 +127,7 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
 
     from airflow_provider_achieveit.api.transport import Transport
     from airflow_provider_achieveit.lake import export, table_file
-    from airflow_provider_achieveit.lake.read import columns, decode, page_merger, snapshot
+    from airflow_provider_achieveit.lake.read import columns, decode, page_merger, pages
     from airflow_provider_achieveit.lake.sinks import objects
 
     run = _exporter(url)
@@ -144,7 +144,7 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
         ("check", decode, "check_column"),
         ("type", decode, "cast_column"),
         ("check", page_merger.PageMerger, "add"),
-        ("check", snapshot._Reader, "_check_ids"),
+        ("check", pages, "repeated_ids"),
         ("encode", table_file.TableWriter, "add"),
         ("encode", table_file.TableWriter, "__exit__"),
         ("hash", export, "sha256"),

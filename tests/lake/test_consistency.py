@@ -242,6 +242,18 @@ def test_a_plan_that_shrinks_to_one_page_is_read_as_one(
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
 
 
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_plan_that_shrinks_before_its_version_is_asked_for_is_read_at_once(
+    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, left: int
+) -> None:
+    """The first page only told the size; what counts is what happens between the two looks at the version."""
+    before_requests(sandbox, {2: lambda: [plan.delete(0) for _ in range(10 - left)]})
+    taken, table = read(client, tmp_path)
+    assert (taken.consistent, taken.attempts) == (True, 1)
+    assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
+    assert len(plan.items()) == left
+
+
 def test_there_are_three_attempts_with_pauses_between_them(
     sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

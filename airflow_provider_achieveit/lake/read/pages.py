@@ -5,23 +5,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.api.plan import PlanClient, Window
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.response import parse_page
 from airflow_provider_achieveit.api.validate import shown
-from airflow_provider_achieveit.lake.errors import AchieveItPagingError, AchieveItStoreError
+from airflow_provider_achieveit.lake.errors import AchieveItPagingError
 from airflow_provider_achieveit.lake.read.decode import decode_page
+from airflow_provider_achieveit.lake.read.ids import repeated_ids
 from airflow_provider_achieveit.lake.read.page_merger import (
     NotProvenError,
     PageMerger,
@@ -190,7 +187,6 @@ def _merge_pages(plan: PlanClient, merger: PageMerger, total: int, page_size: in
             if not merger.add(page, min(page_size, total - skip)):
                 break
             progress.report(merger.pages, merger.rows)
-    merger.require(merger.rows == total, f"{merger.rows} items came although totalCount is {total}")
 
 
 def _require_end(plan: PlanClient, merger: PageMerger, rows: int) -> None:
@@ -227,7 +223,9 @@ def _path(directory: Path) -> Path:
 
 def _snapshot(path: Path, merger: PageMerger, version: PlanVersion, read_at: datetime) -> Snapshot:
     """Check the finished file, and describe it."""
-    _check_ids(path, merger)
+    repeated = repeated_ids(path, merger.rows)
+    first = ", ".join(map(shown, repeated[:3]))
+    merger.require(not repeated, f"{len(repeated)} ids came more than once, such as {first}")
     return Snapshot(
         items=TableFile(PLAN_ITEMS_TABLE, path, merger.rows),
         version=version,
@@ -236,26 +234,3 @@ def _snapshot(path: Path, merger: PageMerger, version: PlanVersion, read_at: dat
         read_at=read_at,
         problem=merger.problem,
     )
-
-
-def _check_ids(path: Path, merger: PageMerger) -> None:
-    """Count the distinct ids in the file as it was written: rows that are lost on the way would show as well."""
-    # Their hashes, a row group at a time: about 90 bytes an item, where counting in pyarrow takes 500.
-    rows, hashes = 0, set[int]()
-    for ids in _ids(path):
-        rows += len(ids)
-        hashes.update(map(hash, ids))
-    if rows != merger.rows:
-        raise AchieveItStoreError(f"{path} has {rows} rows instead of {merger.rows}")
-    if len(hashes) != rows:
-        counts = Counter(chain.from_iterable(_ids(path)))
-        repeated = [item_id for item_id, count in counts.items() if count > 1]
-        what = f"{len(repeated)} ids came more than once, such as {', '.join(map(shown, repeated[:3]))}"
-        merger.require(not repeated, what)
-
-
-def _ids(path: Path) -> Iterator[list[str]]:
-    """Yield the ids of a snapshot's file, a row group at a time."""
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, ["id"], use_threads=False).column("id").to_pylist()

@@ -23,7 +23,7 @@ class Progress:
         self._reported = 0.0
 
     def report(self, pages: int, items: int) -> None:
-        """Log that so many pages and items were read, if it is time to."""
+        """Log the numbers of pages and items that were read, if it is time to."""
         now = time.monotonic()
         if now - self._reported < 2 and pages < self._pages:
             return

@@ -1,9 +1,9 @@
-"""The slow path of a page: set aside what does not fit its column, so that the rest does.
+"""Decode a page that holds odd values: set aside what does not fit its column, so that the rest does.
 
 Nothing is lost: a value that its column cannot hold, and a field that the schema does not know, goes into
 `_rescued_data`, a JSON object from path in the API's spelling (`target`, `checklists[0].owner`) to the original value.
 
-Columns in which every value fits still go the fast way; only the others are gone through value by value.
+Columns in which every value fits are still converted as a whole; only the others are looked at value by value.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def rescue(body: bytes, take: int) -> tuple[list[pa.Array], int, list[list[str]]
         left out (`["checklists[].owner", "target"]`).
 
     Raises:
-        AchieveItDataError: The body is not JSON, or no page of plan items.
+        AchieveItDataError: The body is not JSON, or not a page of plan items.
     """
     try:
         # Python objects that have lost nothing: digits, repeated keys.
@@ -165,7 +165,7 @@ def _joined(prefix: str, key: str) -> str:
 
 
 def _dump(value: Any) -> str:
-    """Write JSON, numbers with the digits they came with; what JSON has no word for (NaN) becomes a string."""
+    """Write JSON, numbers with the digits they came with; NaN and Infinity, which JSON lacks, become strings."""
     if isinstance(value, dict):
         return "{" + ", ".join([f"{json.dumps(key)}: {_dump(inner)}" for key, inner in value.items()]) + "}"
     if isinstance(value, list):
