@@ -99,12 +99,14 @@ class IcebergLake(Lake):
     """Iceberg with a catalog in SQLite; tables and manifests below one directory."""
 
     format = "iceberg"
+    #: With what pyiceberg reads and writes files: the first one is its own choice.
+    io: ClassVar[str] = "pyiceberg.io.pyarrow.PyArrowFileIO"
 
     def catalog(self) -> Catalog:
         """The catalog as another process would open it."""
         self.root.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{self.root}/catalog.db"
-        return load_catalog("lake", type="sql", uri=uri, warehouse=f"file://{self.root}/warehouse")
+        warehouse = {"warehouse": f"file://{self.root}/warehouse", "py-io-impl": self.io}
+        return load_catalog("lake", type="sql", uri=f"sqlite:///{self.root}/catalog.db", **warehouse)
 
     def sink(self) -> TableSink:
         return open_iceberg_sink(self.store(), self.catalog(), "achieveit")
