@@ -21,7 +21,8 @@ from airflow_provider_achieveit.lake.schema import (
     plan_schema,
 )
 from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile, TableWriter
-from airflow_provider_achieveit.lake.tables.declared import SCHEMAS, repeated, table_writer
+from airflow_provider_achieveit.lake.tables.arrays import repeated
+from airflow_provider_achieveit.lake.tables.declared import SCHEMAS, table_writer
 
 PLAN, SNAPSHOT = "plan", "snapshot"
 #: Reads landed files; with `pre_buffer` pyarrow would hold a whole file in memory.
@@ -109,8 +110,8 @@ class DataFileWriter:
             for batch in parquet.iter_batches(_BATCH, use_threads=False):
                 count = batch.num_rows
                 added = {
-                    PLAN: repeated(plan_id, pa.string(), count),
-                    SNAPSHOT: repeated(self._label, pa.string(), count),
+                    PLAN: repeated(plan_id, count),
+                    SNAPSHOT: repeated(self._label, count),
                     self._position: pa.array(range(position, position + count), pa.int32()),
                 }
                 columns = [added[name] if name in added else batch[name] for name in self._schema.names]

@@ -137,9 +137,9 @@ class _IcebergTable(LandedTable):
             return []
         wanted: BooleanExpression = AlwaysTrue()
         if label is not None:
-            wanted = And(wanted, EqualTo(SNAPSHOT, label))
+            wanted = And(wanted, EqualTo(SNAPSHOT, label))  # type: ignore[call-arg, arg-type]  # its pydantic model takes both
         if plans is not None:
-            wanted = And(wanted, In(PLAN, set(plans)))
+            wanted = And(wanted, In(PLAN, set(plans)))  # type: ignore[call-arg, arg-type]  # as above
         with self._explained("reading"):
             return [self._landed_file(task) for task in self._table.scan(wanted).plan_files()]
 

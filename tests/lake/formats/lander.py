@@ -1,7 +1,8 @@
 """A program whose children each land one commit in a lake, and are killed at a chosen step.
 
-A step is a change of a file below the destination that Python makes, or a commit of deltalake. Started with a format, the destination and a temporary directory. Each line on stdin
-is JSON: what to land, and the step (0: none); the answer is a line of JSON: how the child ended.
+A step is a change of a file below the destination that Python makes, or a commit of deltalake. Started with a format,
+the destination and a temporary directory. Each line on stdin is JSON: what to land, and the step (0: none); the answer
+is a line of JSON: how the child ended.
 """
 
 from __future__ import annotations
