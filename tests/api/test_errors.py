@@ -20,6 +20,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit import api
+from airflow_provider_achieveit._outcome import check_many
 from airflow_provider_achieveit.api import errors, retry
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.client import AchieveItClient
@@ -28,7 +29,7 @@ from airflow_provider_achieveit.api.plan_version import format_timestamp
 from airflow_provider_achieveit.lake import errors as lake_errors
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.portfolio import export_plan
+from airflow_provider_achieveit.lake.portfolio import export_plan, export_plans
 from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
@@ -164,6 +165,13 @@ def export_without_a_temporary_directory(scene: Scene) -> None:
         tempfile.tempdir = before
 
 
+def export_portfolio(scene: Scene, *plan_ids: str) -> None:
+    """Export several plans, some of which fail."""
+    sink = ParquetSink(Store(LocalFileSystem(), str(scene.lake)))
+    scene.sandbox.plan("one").forbidden = True
+    check_many(export_plans(scene.connect(), sink, plan_ids), "fail")
+
+
 #: How each situation comes about.
 PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItConfigError": lambda scene: scene.connect().get_plan_version("../p1"),
@@ -190,12 +198,20 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItContendedError": export_beside_another,
     "AchieveItOutdatedError": export_after_a_later_read,
     "AchieveItScratchError": export_without_a_temporary_directory,
+    "AchieveItPortfolioError": lambda scene: export_portfolio(scene, "p1", "one", "nobodys"),
+    "AchieveItPortfolioFinalError": lambda scene: export_portfolio(scene, "p1", "one"),
 }
 HTTP_STATUS = {"401": 401, "403": 403, "404": 404, "429": 429, "5xx, 408 or 425": 500, "3xx": 302, "any other 4xx": 418}
 
 
 #: Raised before a plan is known, or about what all plans share.
-WITHOUT_A_PLAN = {"AchieveItConfigError", "AchieveItStoreError", "AchieveItScratchError"}
+WITHOUT_A_PLAN = {
+    "AchieveItConfigError",
+    "AchieveItStoreError",
+    "AchieveItScratchError",
+    "AchieveItPortfolioError",
+    "AchieveItPortfolioFinalError",
+}
 
 #: These are about the request itself, so the number of requests tells whether it was sent again.
 ABOUT_A_REQUEST = [error for error in ERRORS if error.__module__ == errors.__name__]
