@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 #: Rows that are moved together. Parquet ends its data pages where a chunk ends, so chunks have a fixed size as well:
@@ -56,21 +55,10 @@ class TableWriter:
         schema: Columns and metadata of the file.
         dictionary: Parquet paths of the columns that get a dictionary.
         statistics: Columns whose smallest and largest value are noted for each row group.
-        null_lists: Whether a list that is null stays so. Else it becomes an empty one, because Iceberg's readers make
-            it one anyway: then the rows of a landed table give the same bytes.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        schema: pa.Schema,
-        *,
-        dictionary: Sequence[str],
-        statistics: Sequence[str],
-        null_lists: bool = True,
-    ) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, *, dictionary: Sequence[str], statistics: Sequence[str]) -> None:
         self._schema = schema
-        self._null_lists = null_lists
         self._loose: list[pa.RecordBatch] = []
         self._loose_rows = 0
         self._chunks: list[pa.Table] = []
@@ -98,8 +86,6 @@ class TableWriter:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Append rows; whole row groups are written at once."""
-        if not self._null_lists:
-            rows = pa.RecordBatch.from_arrays([_without_null_lists(column) for column in rows], schema=rows.schema)
         self._loose.append(rows)
         self._loose_rows += rows.num_rows
         while self._loose_rows >= _CHUNK:
@@ -122,15 +108,3 @@ class TableWriter:
             group = pa.concat_tables(self._chunks).replace_schema_metadata(self._schema.metadata)
             self._chunks.clear()
             self._writer.write_table(group, row_group_size=ROW_GROUP)
-
-
-def _without_null_lists(column: pa.Array) -> pa.Array:
-    """Return a column in which every list that was null is empty, at any depth."""
-    if pa.types.is_list(column.type):
-        lengths = pc.fill_null(pc.list_value_length(column), 0)
-        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
-        return pa.ListArray.from_arrays(offsets, _without_null_lists(column.flatten()), column.type)
-    if pa.types.is_struct(column.type):
-        fields = [_without_null_lists(column.field(number)) for number in range(column.type.num_fields)]
-        return pa.StructArray.from_arrays(fields, fields=list(column.type), mask=column.is_null())
-    return column

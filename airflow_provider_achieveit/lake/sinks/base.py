@@ -172,8 +172,6 @@ class Sink(ManifestFolder, ABC):
     """Where snapshots land in one table format, all or nothing."""
 
     format: ClassVar[TableFormat]
-    #: Whether a list that is null is read back as null. Else a plan's file is written without null lists.
-    keeps_null_lists: ClassVar[bool] = True
 
     def check(self) -> None:
         """Find out before the first request whether snapshots can land; nothing is written.

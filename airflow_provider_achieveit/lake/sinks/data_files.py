@@ -30,7 +30,7 @@ PARQUET_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFr
 #: A data file is ended when it has so many bytes: whoever replaces one plan later has to copy the rest of its file.
 _LARGE = 128 * 2**20
 #: Rows that are in memory together while a file is copied.
-_BATCH = 1_500
+BATCH = 1_500
 
 
 @dataclass
@@ -107,7 +107,7 @@ class DataFileWriter:
         """Append the rows of a plan's finished file."""
         position = 0
         with pq.ParquetFile(file.path) as parquet:
-            for batch in parquet.iter_batches(_BATCH, use_threads=False):
+            for batch in parquet.iter_batches(BATCH, use_threads=False):
                 count = batch.num_rows
                 added = {
                     PLAN: repeated(plan_id, count),
@@ -155,7 +155,7 @@ def rows_by_plan(fragment: ds.Fragment) -> Counter[str]:
 def rows_without(fragment: ds.Fragment, table: str, plans: Collection[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a landed file that belong to other plans."""
     wanted = ~ds.field(PLAN).isin(pa.array(plans, pa.string()))
-    yield from fragment.to_batches(landed_schema(table), filter=wanted, batch_size=_BATCH, **_ONE_AT_A_TIME)
+    yield from fragment.to_batches(landed_schema(table), filter=wanted, batch_size=BATCH, **_ONE_AT_A_TIME)
 
 
 def write_back(fragments: Sequence[ds.Fragment], table: str, plan_id: str, rows: int, into: Path) -> TableFile:
@@ -172,12 +172,12 @@ def write_back(fragments: Sequence[ds.Fragment], table: str, plan_id: str, rows:
     """
     schema, position = landed_schema(table), position_column(table)
     names = SCHEMAS[table].names
-    with _plan_writer(table, plan_id, into) as writer:
+    with plan_writer(table, plan_id, into) as writer:
         for start in range(0, rows, ROW_GROUP):
             place = ds.field(position)
             wanted = (ds.field(PLAN) == plan_id) & (place >= start) & (place < start + ROW_GROUP)
             found = [
-                fragment.to_table(schema, [*names, position], wanted, batch_size=_BATCH, **_ONE_AT_A_TIME)
+                fragment.to_table(schema, [*names, position], wanted, batch_size=BATCH, **_ONE_AT_A_TIME)
                 for fragment in fragments
             ]
             for batch in pa.concat_tables(found).sort_by(position).select(names).to_batches():
@@ -189,7 +189,7 @@ def write_back(fragments: Sequence[ds.Fragment], table: str, plan_id: str, rows:
 _ONE_AT_A_TIME = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
 
 
-def _plan_writer(table: str, plan_id: str, path: Path) -> TableWriter:
+def plan_writer(table: str, plan_id: str, path: Path) -> TableWriter:
     """Return the writer that made the plan's file, for any table."""
     if table == PLAN_ITEMS_TABLE:
         return TableWriter(path, plan_schema(plan_id), dictionary=DICTIONARY_COLUMNS, statistics=STATISTICS_COLUMNS)

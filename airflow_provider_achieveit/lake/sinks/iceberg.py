@@ -131,17 +131,10 @@ class _IcebergTable(LandedTable):
                     spec.add_identity(SNAPSHOT)
 
     def files(self, label: str | None = None, plans: Collection[str] | None = None) -> list[LandedFile]:
-        from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, In
-
         if self._table is None:
             return []
-        wanted: BooleanExpression = AlwaysTrue()
-        if label is not None:
-            wanted = And(wanted, EqualTo(SNAPSHOT, label))  # type: ignore[call-arg, arg-type]  # its pydantic model takes both
-        if plans is not None:
-            wanted = And(wanted, In(PLAN, set(plans)))  # type: ignore[call-arg, arg-type]  # as above
         with self._explained("reading"):
-            return [self._landed_file(task) for task in self._table.scan(wanted).plan_files()]
+            return [self._landed_file(task) for task in self._table.scan(_filter(label, plans)).plan_files()]
 
     def _landed_file(self, task: FileScanTask) -> LandedFile:
         table = self._loaded()
@@ -202,6 +195,15 @@ class _IcebergTable(LandedTable):
             for secret in _secrets(self._catalog.properties):
                 text = text.replace(secret, "***")
             raise AchieveItStoreError(f"{doing} the Iceberg table {self.key} failed: {text}") from None
+
+
+def _filter(label: str | None, plans: Collection[str] | None) -> str:
+    """Return the filter for rows of a label and of plans, none of which has a character that ends a text."""
+    wanted = [] if label is None else [f"{SNAPSHOT} == '{label}'"]
+    if plans is not None:
+        listed = ", ".join(f"'{plan}'" for plan in sorted(plans))
+        wanted.append(f"{PLAN} in ({listed})")
+    return " and ".join(wanted) or "true"
 
 
 def _secrets(properties: dict[str, str]) -> list[str]:

@@ -15,11 +15,12 @@ from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.retry import backoff
 from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.errors import AchieveItContendedError, AchieveItOutdatedError
-from airflow_provider_achieveit.lake.manifest import Manifest, encode
+from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, encode
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit, refuse_older
 from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter, rows_by_plan, rows_without
 from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
+from airflow_provider_achieveit.lake.sinks.null_lists import without_null_lists
 from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
 from airflow_provider_achieveit.lake.table_file import TableFile
 
@@ -67,20 +68,28 @@ class TableCommit(Commit):
         refuse_older(manifest, self._sink.landed_if_readable(manifest["plan_id"], manifest["snapshot"]))
         if manifest["snapshot"] != self._label(manifest):
             raise ValueError(f"snapshot {manifest['snapshot']} in a commit of {self._label(manifest)}")
+        entries = []
         for file in tables:
+            if not self._sink.keeps_null_lists:
+                # What is read back can only be compared with a file that does without them.
+                file = without_null_lists(file, manifest["plan_id"], self._directory / "without-null-lists")
             self._writer(file.table, manifest["snapshot"]).add(manifest["plan_id"], file)
-        manifest["files"] = [
-            {
-                "table": file.table,
-                "path": "",
-                "key": self._sink.table(file.table).key,
-                "rows": file.rows,
-                "bytes": file.bytes,
-                "sha256": file.sha256,
-            }
-            for file in tables
-        ]
+            entries.append(self._entry(file))
+            (self._directory / "without-null-lists").unlink(missing_ok=True)
+        manifest["files"] = entries
         self._manifests.append(manifest)
+
+    def _entry(self, file: TableFile) -> TableEntry:
+        """Describe a table of a snapshot; path and version are known when it is committed."""
+        key = self._sink.table(file.table).key
+        return {
+            "table": file.table,
+            "path": "",
+            "key": key,
+            "rows": file.rows,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+        }
 
     def finish(self) -> list[Manifest]:
         """Commit the tables, `plan_items` last, then write the manifests.

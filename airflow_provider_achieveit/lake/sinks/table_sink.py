@@ -33,6 +33,8 @@ class TableSink(Sink):
 
     #: Whether the data files have the column `snapshot`.
     label_column: ClassVar[bool]
+    #: Whether a list that is null is read back as null, and not as an empty one.
+    keeps_null_lists: ClassVar[bool] = True
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)

@@ -130,13 +130,11 @@ def item(item_id: str, **columns: Any) -> dict[str, Any]:
     return {**dict.fromkeys(PLAN_ITEMS.names), "id": item_id, **columns}
 
 
-def items_file(
-    directory: Path, plan_id: str, rows: Sequence[Mapping[str, Any]], *, null_lists: bool = True
-) -> TableFile:
+def items_file(directory: Path, plan_id: str, rows: Sequence[Mapping[str, Any]]) -> TableFile:
     """The finished file of a plan's items."""
     path = directory / f"{plan_id}-{next(_clock)}.parquet"
     schema = plan_schema(plan_id)
-    with TableWriter(path, schema, **OPTIONS, null_lists=null_lists) as writer:
+    with TableWriter(path, schema, **OPTIONS) as writer:
         writer.add(pa.RecordBatch.from_pylist(rows, schema=schema))
     return TableFile("plan_items", path, len(rows))
 

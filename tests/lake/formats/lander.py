@@ -1,8 +1,8 @@
 """A program whose children each land one commit in a lake, and are killed at a chosen step.
 
-A step is a change of a file below the destination that Python makes, or a commit of deltalake. Started with a format,
-the destination and a temporary directory. Each line on stdin is JSON: what to land, and the step (0: none); the answer
-is a line of JSON: how the child ended.
+A step is a file below the destination that Python is about to write, move or copy, or a commit of deltalake. Started
+with a format, the destination and a temporary directory. Each line on stdin is JSON: what to land, and the step (0:
+none); the answer is a line of JSON: how the child ended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.lake.formats.conftest import FORMATS
 from tests.lake.formats.lakes import BEGINNING, IcebergLake, land
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "shutil.copyfile"}
+CHANGES = {"os.rename", "os.link", "shutil.copyfile"}
 #: The functions with which deltalake changes a table, of which Python says nothing.
 CALLS = {"create_write_transaction", "create_deltalake"}
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
@@ -105,7 +106,7 @@ def test_every_value_comes_back_and_the_bytes_of_the_file_too(lake: Lake, tmp_pa
     """Far dates, decimals, nested lists, nulls, rescued data, and more rows than a row group has."""
     many = [item(f"{number}", row_number=number) for number in range(ROW_GROUP + 100)]
     sink = lake.sink()
-    file = items_file(tmp_path, "a", ODD + many, null_lists=sink.keeps_null_lists)
+    file = items_file(tmp_path, "a", ODD + many)
     other = items_file(tmp_path, "b", [item("1")])
     with sink.begin(Cancellation()) as commit:
         commit.add(snapshot_of(sink, other, "b", "monday"), [other])
@@ -114,11 +115,17 @@ def test_every_value_comes_back_and_the_bytes_of_the_file_too(lake: Lake, tmp_pa
     if compacted:
         land(lake.sink(), tmp_path, {"c": ["1"]})
         lake.compact()
-    assert lake.sink().fetch(manifest, "plan_items", tmp_path / "back").path.read_bytes() == file.path.read_bytes()
+    back = lake.sink().fetch(manifest, "plan_items", tmp_path / "back")
+    assert (back.rows, back.bytes, back.sha256) == tuple(
+        manifest["files"][0][key] for key in ("rows", "bytes", "sha256")
+    )
+    assert manifest["content_hash"] == file.sha256
+    assert (back.sha256 == file.sha256) is sink.keeps_null_lists
     wanted = pa.compute.field("plan") == "a"
     rows = lake.table().filter(wanted).sort_by("position").drop_columns(["plan", "snapshot", "position"])
     expected = ODD if sink.keeps_null_lists else [without_null_lists(row, PLAN_ITEMS) for row in ODD]
     assert rows.slice(0, len(ODD)).to_pylist() == expected
+    assert pq.read_table(back.path).slice(0, len(ODD)).to_pylist() == expected
 
 
 def without_null_lists(row: dict[str, Any], fields: Iterable[pa.Field]) -> dict[str, Any]:

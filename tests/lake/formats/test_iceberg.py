@@ -1,0 +1,90 @@
+"""What is Iceberg's alone."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.lake.errors import AchieveItStoreError
+from airflow_provider_achieveit.lake.sinks.iceberg import open_iceberg_sink
+from tests.lake.formats.lakes import IcebergLake, land
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def iceberg(tmp_path: Path) -> IcebergLake:
+    """A catalog without tables."""
+    return IcebergLake(tmp_path / "lake")
+
+
+def test_the_table_is_partitioned_by_label_and_files_can_be_skipped_by_plan(
+    iceberg: IcebergLake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whole plan ids are in the statistics; and pyiceberg does not warn of columns that have none."""
+    plans = ["a0e2ce03-8d0e-4325-9a13-000000000001", "a0e2ce03-8d0e-4325-9a13-000000000002"]
+    for plan in plans:
+        land(iceberg.sink(), tmp_path, {plan: ["1"]})
+    table = iceberg.catalog().load_table("achieveit.plan_items")
+    assert [str(field.transform) for field in table.spec().fields] == ["identity"]
+    assert len(list(table.scan("snapshot == 'monday'").plan_files())) == 2
+    assert len(list(table.scan(f"plan == '{plans[0]}'").plan_files())) == 1
+    assert len(list(table.scan("snapshot == 'tuesday'").plan_files())) == 0
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_replacement_is_one_change_of_the_catalog(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """Nobody sees the table without the old rows and without the new ones."""
+    land(iceberg.sink(), tmp_path, {"a": ["1"]})
+    before = iceberg.commits()
+    land(iceberg.sink(), tmp_path, {"a": ["2"]})
+    assert iceberg.commits() == before + 1
+
+
+def test_a_table_of_another_destination_is_refused(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """The manifests of the two would contradict each other; another namespace is another table."""
+    land(iceberg.sink(), tmp_path, {"a": ["1"]})
+    other = IcebergLake(tmp_path / "other")
+    sink = open_iceberg_sink(other.store(), iceberg.catalog(), "achieveit")
+    with pytest.raises(AchieveItConfigError, match=rf"belongs to the destination '{iceberg.store()}'"):
+        sink.check()
+    land(open_iceberg_sink(other.store(), iceberg.catalog(), "another"), tmp_path, {"a": ["1"]})
+    assert iceberg.catalog().load_table("another.plan_items").scan().count() == 1
+
+
+def test_a_table_that_is_not_ours_is_refused(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """It was made by somebody else, and has no destination."""
+    iceberg.catalog().create_namespace("achieveit")
+    iceberg.catalog().create_table("achieveit.plan_items", pa.schema([("id", pa.string())]))
+    with pytest.raises(AchieveItConfigError, match="was not made by this provider"):
+        iceberg.sink().check()
+
+
+def test_a_table_with_other_columns_is_refused_and_they_are_named(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """Somebody has added one, and dropped another."""
+    land(iceberg.sink(), tmp_path, {"a": ["1"]})
+    with iceberg.catalog().load_table("achieveit.plan_items").update_schema(allow_incompatible_changes=True) as schema:
+        schema.add_column("owner", schema._schema.find_type("status"))
+        schema.delete_column("units")
+    with pytest.raises(AchieveItConfigError, match=r"unknown are owner int32; missing are units int32"):
+        iceberg.sink().check()
+
+
+def test_a_catalog_that_cannot_be_reached_is_a_store_error_without_its_password(
+    iceberg: IcebergLake, tmp_path: Path
+) -> None:
+    """Before anything is read from the API; and a task may try again."""
+    catalog = iceberg.catalog()
+    sink = open_iceberg_sink(iceberg.store(), catalog, "achieveit")
+    catalog.properties["password"] = "no such table"
+    with catalog.engine.begin() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("DROP TABLE iceberg_tables")
+    with pytest.raises(AchieveItStoreError, match=r"loading the Iceberg table achieveit\.plan_items failed") as refused:
+        sink.check()
+    assert "***" in str(refused.value)
+    assert "no such table" not in str(refused.value)
