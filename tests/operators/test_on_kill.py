@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_achieveit.api.errors import AchieveItServerError
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-    from tests.lake.stores import LocalStores
+    from tests.lake.stores import LocalStores, S3Stores
     from tests.support.faulty_sandbox import Sandbox
 
     Export = Callable[..., AchieveItExportOperator]
@@ -64,3 +65,21 @@ def test_a_killed_export_ends_soon_and_publishes_nothing(
 def test_a_task_that_is_killed_before_it_has_begun_has_nothing_to_end(export: Export) -> None:
     """Airflow may call it at any time."""
     export().on_kill()
+
+
+def test_a_killed_export_does_not_begin_to_publish(export: Export, s3: S3Stores) -> None:
+    """What was read in vain stays in the temporary directory, and the lake is what it was."""
+    operator = export(destination=s3.uri, destination_conn_id="aws_lake")
+
+    def kill_before_the_first_swap(_: int) -> bool:
+        client = operator._client
+        operator.on_kill()
+        assert client is not None
+        while not client.cancellation.cancelled:
+            time.sleep(0.01)
+        return False
+
+    s3.before_write = kill_before_the_first_swap
+    with pytest.raises(AchieveItServerError, match="the client was closed"):
+        operator.execute({})
+    assert set(s3.objects()) == {FORMAT_KEY}, "the note of the table format is written before"
