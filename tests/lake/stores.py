@@ -90,12 +90,14 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
         writes: How many requests to change something came in since `empty`.
         before_write: Called with that number before such a request is looked at; True refuses it.
         conditions: Whether requests with conditions are known; else they are refused.
+        write_only: Whether the credentials may write and list what lies under the destination, and not read it.
         narrow: Whether the credentials have rights on what lies under the destination, and on nothing else.
     """
 
     _server: ThreadingHTTPServer | BaseWSGIServer
     narrow = False
     conditions = True
+    write_only = False
 
     def __enter__(self) -> Any:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -114,7 +116,7 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
     def empty(self) -> None:
         self.writes = 0
         self.before_write: Callable[[int], bool] | None = None
-        self.narrow = False
+        self.narrow = self.write_only = False
         for key in self.objects():
             self.put(key, None)
 
@@ -184,6 +186,8 @@ class S3Stores(RemoteStores):
         ours = environ["PATH_INFO"].startswith(f"/{ROOT}/")
         if ours and environ["REQUEST_METHOD"] in ("PUT", "POST") and self._refused():
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return denied(environ, start_response)
+        if ours and self.write_only and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return denied(environ, start_response)
         if not self.narrow:
             return self._application(environ, start_response)

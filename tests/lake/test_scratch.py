@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_achieveit.lake.errors import AchieveItScratchError
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 
 KILLED = """
 import os, signal, sys, tempfile
+from airflow_provider_achieveit.lake.errors import AchieveItScratchError
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 tempfile.tempdir = sys.argv[1]
 with scratch_directory() as directory:
@@ -71,6 +75,31 @@ def test_runs_of_one_process_leave_each_other_alone(spools: Path) -> None:
         thread.join()
     assert seen == [True] * 8
     assert list(spools.iterdir()) == []
+
+
+def test_an_exception_inside_the_clean_up_leaves_nothing_locked(spools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a task's timeout at that moment: the next run, in the same process too, removes what was left."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise TimeoutError("the task's time is up")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(TimeoutError), scratch_directory():
+            pass
+    [left] = spools.iterdir()
+    with scratch_directory():
+        assert not left.exists()
+
+
+def test_a_temporary_directory_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what to do about it."""
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/no/such/place")
+    with (
+        pytest.raises(AchieveItScratchError, match=r"/proc/no/such/place: FileNotFoundError.*TMPDIR"),
+        scratch_directory(),
+    ):
+        pass
 
 
 def test_only_what_is_ours_is_swept(spools: Path, tmp_path: Path) -> None:

@@ -152,6 +152,21 @@ def test_a_refused_first_export_leaves_nothing(remote: RemoteStores, sandbox: Sa
     assert remote.objects() == {}
 
 
+@pytest.mark.parametrize("remote", ["s3"], indirect=True)
+def test_a_role_that_may_write_and_not_read_is_found_before_the_first_swap(
+    remote: RemoteStores, sandbox: Sandbox
+) -> None:
+    """It could publish everything, and then fail to read it back."""
+    remote.write_only = True
+    for _ in range(2):
+        with pytest.raises(
+            AchieveItStoreError, match=r"(reading|looking at) s3://.*format.json failed: PermissionError"
+        ):
+            export(sandbox, remote)
+    remote.write_only = False
+    assert set(remote.objects()) == {FORMAT_KEY}
+
+
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
 @pytest.mark.parametrize("key", [DATA, CHANGES, MANIFEST, LATEST])
 def test_a_local_target_that_cannot_be_replaced_leaves_whole_files(
