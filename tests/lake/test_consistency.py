@@ -294,6 +294,8 @@ def test_accepted_snapshots_survive_every_kind_of_move(
     sandbox.before_request = lambda _: getattr(plan, operation)(0)
     taken, table = read(client, tmp_path, accept=True)
     assert not taken.consistent
+    seen = "it stood still, but" if operation == "move" else "it changed while it was read"
+    assert str(taken.problem).startswith(seen)
     assert taken.items.rows == table.num_rows > 0
 
 

@@ -163,6 +163,16 @@ def test_edits_between_the_two_reads_are_seen(
     assert (taken.consistent, taken.attempts, table["name"][0].as_py()) == (False, 3, "five times")
 
 
+def test_a_version_that_becomes_unknown_has_changed(
+    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path
+) -> None:
+    """The pages were read before an edit whose time cannot be read: what was read is not what is there."""
+    sandbox.before_request = lambda number: number == 6 and plan.edit(0, name="Edited", lastUpdated="3/3/2027")
+    taken, table = read(client, tmp_path)
+    assert (taken.consistent, taken.attempts, taken.version.is_known) == (True, 3, False)
+    assert table["name"][0].as_py() == "Edited"
+
+
 def test_a_plan_that_changes_every_time_is_never_proven_by_two_reads(
     sandbox: Sandbox, connect: Connect, tmp_path: Path
 ) -> None:

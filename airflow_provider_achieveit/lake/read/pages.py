@@ -198,10 +198,8 @@ def _require_end(plan: PlanClient, merger: PageMerger, rows: int) -> None:
 
 
 def _stood_still(before: PlanVersion, after: PlanVersion) -> bool:
-    """Return whether a plan version is the same; of two that are unknown, only the number of items can be compared."""
-    if before.is_known or after.is_known:
-        return before == after
-    return before.total_count == after.total_count
+    """Return whether a plan version is the same; two unknown ones say nothing, so a second read decides."""
+    return before == after or not (before.is_known or after.is_known)
 
 
 def _unreadable(plan: PlanClient, merger: PageMerger) -> str | None:
