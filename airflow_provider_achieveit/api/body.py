@@ -6,11 +6,13 @@ import io
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-
-from urllib3.response import BaseHTTPResponse
+from typing import TYPE_CHECKING
 
 from airflow_provider_achieveit.api.errors import AchieveItMalformedError, AchieveItTooLargeError
 from airflow_provider_achieveit.api.validate import shown
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse  # which urllib3 1.26 does not have
 
 _MIB = 1 << 20
 #: Bytes of one body, decompressed.
@@ -127,16 +129,18 @@ def read_body(raw: BaseHTTPResponse, share: BodyShare, check: Callable[[], None]
     if not is_packed and length is not None and length <= MAX_BODY:
         # A known length is read at once, which is much cheaper.
         share.grow(length, check)
-        whole = raw.read(decode_content=False)
-        check()
-        return whole
-    body = io.BytesIO()
-    for piece in _gunzip(_wire(raw)) if is_packed else _wire(raw):
-        share.grow(len(piece), check)
-        body.write(piece)
-        check()
+        body = raw.read(decode_content=False)
+    else:
+        buffer = io.BytesIO()
+        for piece in _gunzip(_wire(raw)) if is_packed else _wire(raw):
+            share.grow(len(piece), check)
+            buffer.write(piece)
+            check()
+        body = buffer.getvalue()  # shares its memory
     check()
-    return body.getvalue()  # shares its memory
+    if raw.length_remaining:  # urllib3 1.26 says nothing of it
+        raise AchieveItMalformedError("the body was cut short: fewer bytes came than Content-Length says", status=200)
+    return body
 
 
 def _wire(raw: BaseHTTPResponse) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import requests
 from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL
 from urllib3.exceptions import DecodeError, HTTPError, PoolError, ProxyError, SSLError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from airflow_provider_achieveit.api.errors import (
     AchieveItConfigError,
@@ -51,6 +52,8 @@ def translated(error: Exception, settings: ClientSettings, redactor: Redactor) -
             limits = f"connect_timeout {settings.connect_timeout:g} s, read_timeout {settings.read_timeout:g} s"
             text = f"nothing came in time ({limits})"
         return AchieveItTimeoutError(text.removeprefix("TimeoutError: "))
+    if isinstance(root, CertificateError):  # urllib3 1.26 compares the names itself
+        return AchieveItTlsError(text)
     if isinstance(root, ssl.SSLError | SSLError):
         if any(mark in text for mark in _NOT_TLS):
             return AchieveItTlsError(f"the server does not speak https on this port, perhaps plain http ({text})")
