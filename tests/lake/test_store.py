@@ -94,7 +94,7 @@ def test_a_destination_that_can_be_written_to_passes_unchanged(stores: Stores) -
 def test_a_bucket_that_does_not_exist_is_named(kind: str, request: pytest.FixtureRequest) -> None:
     """Nothing creates buckets."""
     remote: S3Stores | GcsStores = request.getfixturevalue(f"running_{kind}")
-    store = Store(remote.store()._fs, "no-such-bucket/lake")
+    store = Store(remote.store().fs, "no-such-bucket/lake")
     with pytest.raises(AchieveItStoreError, match="no bucket or container 'no-such-bucket' that"):
         store.check()
 
@@ -127,7 +127,7 @@ def test_a_bucket_that_is_forbidden_is_named(running_s3: S3Stores) -> None:
     running_s3.narrow = True
     try:
         with pytest.raises(AchieveItStoreError, match=r"looking at s3://lake-bucket/else.* PermissionError"):
-            Store(running_s3.store()._fs, f"{BUCKET}/elsewhere").check()
+            Store(running_s3.store().fs, f"{BUCKET}/elsewhere").check()
     finally:
         running_s3.narrow = False
 
