@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_achieveit.lake.errors import AchieveItDriftError
+from airflow_provider_achieveit.api.plan_version import PlanVersion
+from airflow_provider_achieveit.lake.errors import AchieveItDriftError, AchieveItGuardError
+from airflow_provider_achieveit.lake.guards import check_guards
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plan
+from airflow_provider_achieveit.lake.read.snapshot import Snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from airflow_provider_achieveit.lake.table_file import TableFile
 from tests.lake.items import item
 
 if TYPE_CHECKING:
@@ -105,3 +111,39 @@ def test_rescue_never_fails_and_fail_always_does(put: Any, client: AchieveItClie
     put("start", ["soon", "2026-01-01"])
     with pytest.raises(AchieveItDriftError, match=r"values do not fit the schema: start \(1\)"):
         export(client, tmp_path, on_drift="fail")
+
+
+def snapshot_of(directory: Path, rows: pa.Table, rescued: dict[str, int], group: int = 100) -> Snapshot:
+    """A snapshot of a file of these rows, in row groups of a few."""
+    path = directory / "plan_items.parquet"
+    pq.write_table(rows, path, row_group_size=group)
+    now = datetime.now(UTC)
+    return Snapshot(
+        TableFile("plan_items", path, rows.num_rows), PlanVersion(rows.num_rows, now), "A plan", rescued, now
+    )
+
+
+@pytest.mark.parametrize("place", [0, 13, 29])
+def test_a_value_that_fits_counts_wherever_it_is(tmp_path: Path, place: int) -> None:
+    """The whole file is looked at, row group by row group."""
+    texts = ["2026-01-01T00:00:00" if row == place else None for row in range(30)]
+    rows = pa.table({"id": [str(row) for row in range(30)], "start": pa.array(texts).cast(pa.timestamp("us"))})
+    check_guards(snapshot_of(tmp_path, rows, {"start": 29}, group=5), None, ExportOptions(), "p")
+    nothing = rows.set_column(1, "start", pa.nulls(30, pa.timestamp("us")))
+    with pytest.raises(AchieveItDriftError, match=r"start \(29\)"):
+        check_guards(snapshot_of(tmp_path, nothing, {"start": 29}, group=5), None, ExportOptions(), "p")
+
+
+@pytest.mark.parametrize(("max_shrink", "fewest"), [(0.29, 71), (0.3, 70), (0.57, 43), (0.0, 100), (1.0, 0)])
+def test_max_shrink_is_exact_whatever_binary_fractions_make_of_it(
+    tmp_path: Path, max_shrink: float, fewest: int
+) -> None:
+    """0.29 of 100 is 29, although 100 * 0.29 is less than that to a computer."""
+    latest: Any = {"rows": 100, "snapshot": "before"}
+    for rows in range(fewest, max(fewest - 2, -1), -1):
+        snapshot = snapshot_of(tmp_path, pa.table({"id": [str(row) for row in range(rows)]}), {})
+        if rows == fewest:
+            check_guards(snapshot, latest, ExportOptions(max_shrink=max_shrink), "p")
+        else:
+            with pytest.raises(AchieveItGuardError, match=f"{100 - rows} of the 100 rows of snapshot before are gone"):
+                check_guards(snapshot, latest, ExportOptions(max_shrink=max_shrink), "p")
