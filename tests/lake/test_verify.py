@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake import layout
+from airflow_provider_achieveit.lake import verify as module
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plans
 from airflow_provider_achieveit.lake.sinks.delta import open_delta_sink
@@ -62,10 +61,17 @@ def fill(client: AchieveItClient, sandbox: Sandbox) -> Callable[[Sink], None]:
 
 
 @pytest.fixture
-def lake(stores: Stores, fill: Callable[[Sink], None]) -> Stores:
-    """A whole lake."""
-    fill(stores.sink())
-    return stores
+def lake(tmp_path: Path, fill: Callable[[Sink], None]) -> LocalStores:
+    """A whole lake of local files."""
+    lake = LocalStores(tmp_path / "lake")
+    fill(lake.sink())
+    return lake
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not match is looked at once more without a pause."""
+    monkeypatch.setattr(module, "_PAUSE", 0.0)
 
 
 def found(sink: Sink, grace: timedelta = NOW) -> list[tuple[str, str]]:
@@ -73,9 +79,23 @@ def found(sink: Sink, grace: timedelta = NOW) -> list[tuple[str, str]]:
     return [(finding.kind, finding.key) for finding in verify(sink, grace=grace)]
 
 
-def test_a_whole_lake_has_no_findings(lake: Stores) -> None:
-    """On local files, S3 and GCS; a lake of the first version neither, which has fewer keys and tables."""
-    assert list(verify(lake.sink(), grace=NOW)) == []
+def test_it_is_alike_in_every_store(stores: Stores, fill: Callable[[Sink], None]) -> None:
+    """On local files, S3 and GCS: nothing is found in a whole lake; then what is removed, truncated, swapped, added."""
+    fill(stores.sink())
+    assert list(verify(stores.sink(), grace=NOW)) == []
+    objects, added = stores.objects(), "plan_items/plan=p/snapshot=tue/part-0.parquet"
+    removed, swapped = (layout.table_key("plan_items", plan, "mon") for plan in ("one", "empty"))
+    stores.put(removed, None)
+    stores.put(CHANGES, objects[CHANGES][:-1])
+    stores.put(swapped, objects[ITEMS])
+    stores.put(added, b"added")
+    notes = [("note", layout.manifest_key(plan, "tue")) for plan in ("empty", "one")]
+    problems = [("problem", key) for key in (removed, CHANGES, swapped)]
+    assert sorted(found(stores.sink())) == sorted([*notes, *problems, ("orphan", added)])
+
+
+def test_a_lake_of_the_first_version_has_no_findings(lake: LocalStores) -> None:
+    """Its manifests have fewer keys, and it has no other tables than `plan_items`."""
     objects = lake.objects()
     for key in [key for key in objects if key.split("/")[0] not in ("plan_items", "_manifests")]:
         lake.put(key, None)
@@ -89,7 +109,7 @@ def test_a_whole_lake_has_no_findings(lake: Stores) -> None:
     assert list(verify(lake.sink(), grace=NOW)) == []
 
 
-def test_what_was_removed_is_found(lake: Stores) -> None:
+def test_what_was_removed_is_found(lake: LocalStores) -> None:
     """A table; a manifest, whose tables are orphans and whose successor cannot be checked; a latest.json."""
     lake.put(MEMBERS, None)
     assert list(verify(lake.sink(), grace=NOW)) == [Finding("problem", MEMBERS, "is not there")]
@@ -101,9 +121,9 @@ def test_what_was_removed_is_found(lake: Stores) -> None:
 
 
 @pytest.mark.parametrize("key", [ITEMS, CHANGES, MEMBERS])
-def test_what_was_damaged_is_found(lake: Stores, key: str) -> None:
-    """Truncated, with another byte in it, and replaced by the file of another day."""
-    body, other = lake.objects()[key], lake.objects()[key.replace("tue", "wed")]
+def test_what_was_damaged_is_found(lake: LocalStores, key: str) -> None:
+    """Truncated, with another byte in it, and replaced by the file of another plan."""
+    body, other = lake.objects()[key], lake.objects()[key.replace("plan=p", "plan=one")]
     for damaged in (body[:-1], b"", body[:100] + bytes([body[100] ^ 1]) + body[101:], other):
         lake.put(key, damaged)
         findings = [finding for finding in verify(lake.sink(), grace=NOW) if finding.kind != "note"]
@@ -113,7 +133,7 @@ def test_what_was_damaged_is_found(lake: Stores, key: str) -> None:
     assert sorted(found(lake.sink())) == sorted([*notes, ("problem", key)])
 
 
-def test_what_was_added_is_found(lake: Stores) -> None:
+def test_what_was_added_is_found(lake: LocalStores) -> None:
     """Beside a table's file, in a folder of its own, among the manifests; what is not below our folders is not ours."""
     strays = [
         "plan_items/plan=p/snapshot=tue/part-0.parquet",
@@ -128,18 +148,18 @@ def test_what_was_added_is_found(lake: Stores) -> None:
     assert found(lake.sink(), timedelta(hours=1)) == []
 
 
-def rewrite(lake: Stores, key: str, **changed: Any) -> None:
+def rewrite(lake: LocalStores, key: str, **changed: Any) -> None:
     """Let a manifest, or `latest.json`, say something else."""
     lake.put(key, json.dumps({**json.loads(lake.objects()[key]), **changed}, indent=2).encode())
 
 
-def other_entry(lake: Stores, table: str, **changed: Any) -> list[dict[str, Any]]:
+def other_entry(lake: LocalStores, table: str, **changed: Any) -> list[dict[str, Any]]:
     """The files of Tuesday's manifest, with something else said of one."""
     files = json.loads(lake.objects()[TUE])["files"]
     return [{**entry, **changed} if entry["table"] == table else entry for entry in files]
 
 
-def test_a_manifest_that_is_none_is_a_problem_and_its_tables_are_no_orphans(lake: Stores) -> None:
+def test_a_manifest_that_is_none_is_a_problem_and_its_tables_are_no_orphans(lake: LocalStores) -> None:
     """Whoever removes what is called an orphan must lose nothing."""
     lake.put(TUE, b"{")
     assert sorted(found(lake.sink())) == [("note", WED), ("problem", TUE)]
@@ -147,7 +167,7 @@ def test_a_manifest_that_is_none_is_a_problem_and_its_tables_are_no_orphans(lake
     assert sorted(found(lake.sink())) == [("note", WED), ("problem", TUE)]
 
 
-def test_what_a_manifest_says_is_compared_with_the_file(lake: Stores) -> None:
+def test_what_a_manifest_says_is_compared_with_the_file(lake: LocalStores) -> None:
     """Rows, bytes, columns, hash and counts of changes, even where each file has its SHA-256."""
     manifest = json.loads(lake.objects()[TUE])
     changes = {**manifest["changes"], "changed": 7}
@@ -168,7 +188,7 @@ def test_what_a_manifest_says_is_compared_with_the_file(lake: Stores) -> None:
     lake.put(TUE, json.dumps(manifest, indent=2).encode())
 
 
-def test_changes_are_what_the_two_snapshots_differ_by(lake: Stores) -> None:
+def test_changes_are_what_the_two_snapshots_differ_by(lake: LocalStores) -> None:
     """A table of changes that is whole, but that of another day, is found."""
     wrong = layout.table_key("plan_item_changes", "p", "wed")
     entry = next(file for file in json.loads(lake.objects()[WED])["files"] if file["table"] == "plan_item_changes")
@@ -180,9 +200,7 @@ def test_changes_are_what_the_two_snapshots_differ_by(lake: Stores) -> None:
     assert all("is not what changed" in finding.what for finding in findings)
 
 
-def test_a_previous_that_was_replaced_is_a_note(
-    lake: Stores, client: AchieveItClient, sandbox: Sandbox
-) -> None:
+def test_a_previous_that_was_replaced_is_a_note(lake: LocalStores, client: AchieveItClient, sandbox: Sandbox) -> None:
     """Today's values stand under Monday's label: Tuesday's changes cannot be checked any more, and nothing is wrong."""
     export(client, lake.sink(), "mon", "p")
     [finding] = verify(lake.sink(), grace=NOW)
@@ -190,7 +208,7 @@ def test_a_previous_that_was_replaced_is_a_note(
     assert finding.what == "was compared with snapshot mon, which was replaced since"
 
 
-def test_latest_is_a_copy_of_a_manifest(lake: Stores) -> None:
+def test_latest_is_a_copy_of_a_manifest(lake: LocalStores) -> None:
     """Of any; not of none, of another plan, or with another content."""
     lake.put(LATEST, lake.objects()[MON])
     assert found(lake.sink()) == []
@@ -244,43 +262,6 @@ def test_a_lake_without_manifests_cannot_be_verified(stores: Stores) -> None:
         list(verify(stores.sink()))
 
 
-def test_memory_does_not_grow_with_the_number_of_snapshots(
-    tmp_path: Path, client: AchieveItClient, sandbox: Sandbox
-) -> None:
-    """2,000 of them take as much as 20, but for their keys."""
-    lake = LocalStores(tmp_path / "lake")
-    sandbox.put_plan("p", 200)
-    export_plans(client, lake.sink(), ["p"], snapshot="0000", options=ExportOptions(changes=False))
-    template, items = lake.objects()[layout.manifest_key("p", "0000")], layout.table_key("plan_items", "p", "0000")
-    manifest = json.loads(template)
-    program = """
-import resource, sys
-from airflow_provider_achieveit.lake import ParquetSink, Store
-from airflow_provider_achieveit.lake.verify import verify
-from fsspec.implementations.local import LocalFileSystem
-print(len(list(verify(ParquetSink(Store(LocalFileSystem(), sys.argv[1]))))))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-    peaks = []
-    made = 1
-    for number in (20, 2_000):
-        for made in range(made, number):
-            label, before = f"{made:04}", f"{made - 1:04}"
-            previous = {"snapshot": before, "content_hash": manifest["content_hash"], "rows": manifest["rows"]}
-            body = template.replace(b"0000", label.encode())
-            lake.put(layout.manifest_key("p", label), json.dumps({**json.loads(body), "previous": previous}).encode())
-            copy = lake.root / layout.table_key("plan_items", "p", label)
-            copy.parent.mkdir(parents=True)
-            os.link(lake.root / items, copy)
-        made += 1
-        done = subprocess.run([sys.executable, "-c", program, lake.root], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        findings, peak = map(int, done.stdout.split())
-        assert findings == 0
-        peaks.append(peak)
-    assert peaks[1] < peaks[0] + 60, peaks
-
-
 @pytest.fixture
 def delta(tmp_path: Path, fill: Callable[[Sink], None]) -> LocalStores:
     """The same lake in Delta tables."""
@@ -306,9 +287,9 @@ def test_delta_tables_are_verified_alike(delta: LocalStores) -> None:
 @pytest.mark.parametrize("keep", [None, 0, 100], ids=["removed", "empty", "truncated"])
 def test_a_damaged_data_file_of_a_delta_table_is_a_problem(delta: LocalStores, keep: int | None) -> None:
     """Of each snapshot that has rows in it; verification goes on with the others."""
-    [file] = (delta.root / "plan_items/snapshot=tue").glob("*.parquet") if (
-        delta.root / "plan_items/snapshot=tue"
-    ).exists() else _data_files(delta, "tue")
+    actions = pa.table(DeltaTable(str(delta.root / "plan_items")).get_add_actions()).to_pylist()
+    [path] = [action["path"] for action in actions if action["partition"]["snapshot"] == "tue"]
+    file = delta.root / "plan_items" / path
     body = file.read_bytes()
     file.unlink()
     if keep is not None:
@@ -316,9 +297,3 @@ def test_a_damaged_data_file_of_a_delta_table_is_a_problem(delta: LocalStores, k
     findings = found(open_delta_sink(delta.store()))
     assert ("problem", ITEMS) in findings
     assert {key for kind, key in findings if kind == "problem"} == {ITEMS, layout.table_key("plan_items", "one", "tue")}
-
-
-def _data_files(delta: LocalStores, label: str) -> list[Path]:
-    """The data files with the rows of a label."""
-    table = DeltaTable(str(delta.root / "plan_items"))
-    return [delta.root / "plan_items" / path for path in table.files([("snapshot", "=", label)])]
