@@ -248,6 +248,8 @@ class Sink(ManifestFolder, ABC):
         if problem is not None:
             what = f"{layout.table_key(table, plan_id, label)} in {self.store} {problem}"
             raise AchieveItStoreError(what, plan_id=plan_id)
+        from airflow_provider_achieveit.lake.table_file import TableFile
+
         return TableFile(table, into, entry["rows"])
 
     @abstractmethod
