@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake import layout
-from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItOutdatedError
-from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAManifestError, decode, read_time
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItOutdatedError, AchieveItStoreError
+from airflow_provider_achieveit.lake.manifest import (
+    MAX_BYTES,
+    Manifest,
+    NotAManifestError,
+    TableEntry,
+    decode,
+    read_time,
+)
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store, SwappedMeanwhileError
@@ -210,6 +217,18 @@ class Sink(ManifestFolder, ABC):
         """Return whether the tables of a snapshot are there, as far as that can be seen without reading them."""
 
     @abstractmethod
+    def read_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        """Copy a landed table into a local file as it was before it landed; return what is wrong with it, or None.
+
+        Args:
+            manifest: The snapshot.
+            entry: The table, one of the manifest's `files`.
+            into: The file, which does not exist yet. What it holds is of use only where nothing is wrong.
+
+        Raises:
+            AchieveItStoreError: The store refused.
+        """
+
     def fetch(self, manifest: Manifest, table: str, into: Path) -> TableFile:
         """Copy a landed table into a local file, verified by its SHA-256.
 
@@ -221,18 +240,25 @@ class Sink(ManifestFolder, ABC):
         Raises:
             AchieveItStoreError: The snapshot has no such table, or it is not what the manifest says.
         """
+        plan_id, label = manifest["plan_id"], manifest["snapshot"]
+        entry = next((entry for entry in manifest["files"] if entry["table"] == table), None)
+        if entry is None:
+            raise AchieveItStoreError(f"snapshot {label} has no table {table}", plan_id=plan_id)
+        problem = self.read_back(manifest, entry, into)
+        if problem is not None:
+            what = f"{layout.table_key(table, plan_id, label)} in {self.store} {problem}"
+            raise AchieveItStoreError(what, plan_id=plan_id)
+        from airflow_provider_achieveit.lake.table_file import TableFile
+
+        return TableFile(table, into, entry["rows"])
 
     @abstractmethod
     def begin(self, cancellation: Cancellation) -> Commit:
         """Begin to land snapshots."""
 
     @abstractmethod
-    def problems(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
-        """Yield what is wrong with a landed snapshot, as pairs of a key and a sentence; reads all of its tables."""
-
-    @abstractmethod
     def orphans(self) -> Iterator[tuple[str, ObjectState]]:
-        """Yield what lies in the folders of this package and belongs to no manifest."""
+        """Yield what lies in the folders of the tables and belongs to no manifest."""
 
 
 class Commit(ABC):

@@ -11,10 +11,7 @@ from typing import ClassVar
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.lake import layout
-from airflow_provider_achieveit.lake.errors import (
-    AchieveItManifestError,
-    AchieveItStoreError,
-)
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, encode, file_keys
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.scratch import scratch_directory
@@ -22,6 +19,7 @@ from airflow_provider_achieveit.lake.sinks._publication import Publication
 from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.table_file import TableFile
+from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 
 class ParquetSink(Sink):
@@ -37,46 +35,31 @@ class ParquetSink(Sink):
                 return False
         return True
 
-    def fetch(self, manifest: Manifest, table: str, into: Path) -> TableFile:
-        """Copy a landed table into a local file, verified by its SHA-256."""
-        entry = next((entry for entry in manifest["files"] if entry["table"] == table), None)
-        if entry is None:
-            raise AchieveItStoreError(
-                f"snapshot {manifest['snapshot']} has no table {table}", plan_id=manifest["plan_id"]
-            )
-        key = layout.table_key(table, manifest["plan_id"], manifest["snapshot"])
-        problem = _problem(entry, self.store.download(key, into))
-        if problem is not None:
-            raise AchieveItStoreError(f"{self.store.uri(key)} {problem}", plan_id=manifest["plan_id"])
-        return TableFile(table, into, entry["rows"])
+    def read_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        """Copy a landed table into a local file; return what is wrong with it, or None."""
+        key = layout.table_key(entry["table"], manifest["plan_id"], manifest["snapshot"])
+        digest = self.store.download(key, into)
+        if digest is None:
+            return "is not there"
+        if digest != entry["sha256"]:
+            return f"has the SHA-256 {digest}, but its manifest says {entry['sha256']}"
+        return None if entry["key"] == key else f"is called {entry['key']!r:.200} by its manifest"
 
     def begin(self, cancellation: Cancellation) -> Commit:
         """Begin to land snapshots; each is visible when `add` returns."""
         return _ParquetCommit(self, cancellation)
 
-    def problems(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
-        """Yield the tables that are missing or not what the manifest says."""
-        for key, entry in zip(file_keys(manifest), manifest["files"], strict=True):
-            problem = _problem(entry, self.store.sha256(key))
-            if problem is not None:
-                yield key, problem
-
     def orphans(self) -> Iterator[tuple[str, ObjectState]]:
-        """Yield the Parquet files in plans' folders that no manifest names."""
+        """Yield the objects in the tables' folders that no manifest names."""
         named: set[str] = set()
         for key in self.manifest_keys():
             with suppress(AchieveItManifestError):
                 manifest = self._read(key, None)
                 named.update([] if manifest is None else file_keys(manifest))
-        for key, state in self.store.find(""):
-            if "/plan=" in key and not key.startswith(f"{layout.MANIFESTS}/") and key not in named:
-                yield key, state
-
-
-def _problem(entry: TableEntry, digest: str | None) -> str | None:
-    if digest is None:
-        return "is not there"
-    return None if digest == entry["sha256"] else f"has the SHA-256 {digest}, but its manifest says {entry['sha256']}"
+        for table in SCHEMAS:
+            for key, state in self.store.find(table):
+                if key not in named:
+                    yield key, state
 
 
 class _ParquetCommit(Commit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator
@@ -9,18 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+import pyarrow as pa
+
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.lake import layout
-from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItStoreError
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
 from airflow_provider_achieveit.lake.sinks.data_files import rows_by_plan, write_back
-from airflow_provider_achieveit.lake.sinks.landed_table import LandedTable
+from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile, LandedTable
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
-from airflow_provider_achieveit.lake.table_file import TableFile
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 
@@ -59,34 +61,13 @@ class TableSink(Sink):
         if (name, label) not in self._counted:
             table = self.table(name)
             files = table.files(label) if table.load() else []
-            self._counted[name, label] = sum((rows_by_plan(file.fragment) for file in files), Counter())
+            self._counted[name, label] = sum(map(_rows_by_plan, files), Counter())
         return self._counted[name, label]
-
-    def fetch(self, manifest: Manifest, table: str, into: Path) -> TableFile:
-        """Write the rows of a landed table into a local file, in their order, verified by its SHA-256."""
-        plan_id = manifest["plan_id"]
-        entry = next((entry for entry in manifest["files"] if entry["table"] == table), None)
-        if entry is None or table not in SCHEMAS:
-            raise AchieveItStoreError(f"snapshot {manifest['snapshot']} has no table {table}", plan_id=plan_id)
-        problem = self._write_back(manifest, entry, into)
-        if problem is not None:
-            raise AchieveItStoreError(f"table {self.table(table).key} {problem}", plan_id=plan_id)
-        return TableFile(table, into, entry["rows"])
 
     def begin(self, cancellation: Cancellation) -> Commit:
         """Begin to land snapshots of one label; none is visible before `finish`."""
         self._counted.clear()
         return TableCommit(self, cancellation)
-
-    def problems(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
-        """Yield the tables whose rows of the snapshot are missing, or not what its manifest says."""
-        with scratch_directory() as directory:
-            for entry in manifest["files"]:
-                file = directory / "rows.parquet"
-                problem = self._write_back(manifest, entry, file)
-                file.unlink(missing_ok=True)
-                if problem is not None:
-                    yield layout.table_key(entry["table"], manifest["plan_id"], manifest["snapshot"]), problem
 
     def orphans(self) -> Iterator[tuple[str, ObjectState]]:
         """Yield the snapshots that have rows in a table and no manifest that names the table."""
@@ -98,7 +79,7 @@ class TableSink(Sink):
         for name in SCHEMAS:
             table = self.table(name)
             for file in table.files() if table.load() else []:
-                for plan_id, rows in rows_by_plan(file.fragment).items():
+                for plan_id, rows in _rows_by_plan(file).items():
                     if (name, plan_id, file.label) not in named:
                         yield layout.table_key(name, plan_id, file.label), ObjectState(file.name, rows, file.modified)
 
@@ -106,14 +87,24 @@ class TableSink(Sink):
         """Return whether a table's rows of a snapshot, read back, are what its manifest says."""
         entries = [entry for entry in manifest["files"] if entry["table"] == table]
         with scratch_directory() as directory:
-            return all(self._write_back(manifest, entry, directory / "rows.parquet") is None for entry in entries)
+            return all(self.read_back(manifest, entry, directory / "rows.parquet") is None for entry in entries)
 
-    def _write_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
-        """Write the rows of a landed table into a file as they were; return what is wrong with them."""
-        plan_id = manifest["plan_id"]
+    def read_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        """Write the rows of a landed table into a file as they were; return what is wrong with them, or None."""
+        if entry["table"] not in SCHEMAS:
+            return "is a table that this version of the provider does not know"
         table = self.table(entry["table"])
         if not table.load():
             return "is not there"
+        try:
+            return self._write_back(table, manifest, entry, into)
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+                raise  # our own file: the disk is full
+            return f"can't be read: {type(error).__name__}: {error!s:.200}"
+
+    def _write_back(self, table: LandedTable, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        plan_id = manifest["plan_id"]
         fragments = [file.fragment for file in table.files(manifest["snapshot"], [plan_id])]
         rows = sum(rows_by_plan(fragment)[plan_id] for fragment in fragments)
         if rows != entry["rows"]:
@@ -122,3 +113,11 @@ class TableSink(Sink):
         if digest != entry["sha256"]:
             return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
         return None
+
+
+def _rows_by_plan(file: LandedFile) -> Counter[str]:
+    """Return how many rows each plan has in a landed file: none where it is damaged, so that its plans lack rows."""
+    try:
+        return rows_by_plan(file.fragment)
+    except (OSError, pa.ArrowException):
+        return Counter()

@@ -199,3 +199,12 @@ def land(
             for file in files:
                 file.path.unlink()
         return commit.finish()
+
+
+def problems(sink: TableSink, manifest: Manifest, directory: Path) -> list[str]:
+    """What is wrong with the tables of a snapshot."""
+    found = []
+    for entry in manifest["files"]:
+        file = directory / f"back-{next(_clock)}.parquet"
+        found.append(sink.read_back(manifest, entry, file))
+    return [problem for problem in found if problem is not None]

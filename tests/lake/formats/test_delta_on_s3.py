@@ -12,7 +12,7 @@ from airflow_provider_achieveit._destination import open_store
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.sinks.delta import DeltaSink, open_delta_sink
 from airflow_provider_achieveit.lake.sinks.storage_options import storage_options
-from tests.lake.formats.lakes import item, land
+from tests.lake.formats.lakes import item, land, problems
 from tests.lake.stores import S3Stores
 
 if TYPE_CHECKING:
@@ -82,4 +82,4 @@ def test_a_commit_that_is_refused_says_so_without_a_credential(
     assert s3.secret not in caplog.text
     [manifest] = land(sink, tmp_path, {"a": [item("last")]})
     assert sink.is_whole(manifest)
-    assert list(sink.problems(manifest)) == []
+    assert problems(sink, manifest, tmp_path) == []

@@ -16,7 +16,7 @@ from airflow_provider_achieveit.lake.errors import AchieveItOutdatedError, Achie
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from airflow_provider_achieveit.lake.table_file import ROW_GROUP
-from tests.lake.formats.lakes import BEGINNING, Lake, item, items_file, land, snapshot_of
+from tests.lake.formats.lakes import BEGINNING, Lake, item, items_file, land, problems, snapshot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +87,7 @@ def test_exactly_the_rows_of_the_plans_and_the_label_are_replaced(lake: Lake, tm
     assert lake.commits() == before + 1
     sink = lake.sink()
     assert all(sink.is_whole(manifest) for manifest in sink.manifests())
-    assert [problem for manifest in sink.manifests() for problem in sink.problems(manifest)] == []
+    assert [problem for manifest in sink.manifests() for problem in problems(sink, manifest, tmp_path)] == []
 
 
 def test_an_empty_plan_replaces_the_rows_that_were_there(lake: Lake, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_empty_plan_replaces_the_rows_that_were_there(lake: Lake, tmp_path: P
     [manifest] = land(lake.sink(), tmp_path, {"a": []})
     assert lake.ids() == [("monday", "b", "2")]
     assert lake.sink().is_whole(manifest)
-    assert list(lake.sink().problems(manifest)) == []
+    assert problems(lake.sink(), manifest, tmp_path) == []
 
 
 @pytest.mark.parametrize("compacted", [False, True], ids=["as landed", "compacted"])
@@ -192,11 +192,10 @@ def test_rows_without_a_manifest_and_manifests_without_rows_are_found(lake: Lake
     assert abs(datetime.now(UTC) - state.modified) < timedelta(minutes=10)
     b["files"][0]["rows"] = 3
     assert not lake.sink().is_whole(b)
-    [(key, problem)] = lake.sink().problems(b)
-    assert key == "plan_items/plan=b/snapshot=monday/plan_items.parquet"
+    [problem] = problems(lake.sink(), b, tmp_path)
     assert "2 rows" in problem
     c["files"][0]["sha256"] = "0" * 64
-    [(_, problem)] = lake.sink().problems(c)
+    [problem] = problems(lake.sink(), c, tmp_path)
     assert "SHA-256" in problem
     with pytest.raises(AchieveItStoreError, match="SHA-256"):
         lake.sink().fetch(c, "plan_items", tmp_path / "back")

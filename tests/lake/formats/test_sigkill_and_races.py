@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.lake.formats.lakes import problems
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -74,7 +76,8 @@ def assert_whole(lake: Lake, label: str, plans: dict[str, Sequence[str]]) -> Non
     sink = lake.sink()
     manifests = list(sink.manifests())
     assert {manifest["plan_id"] for manifest in manifests if manifest["snapshot"] == label} == set(plans)
-    assert [problem for manifest in manifests for problem in sink.problems(manifest)] == []
+    with tempfile.TemporaryDirectory() as directory:
+        assert [problem for manifest in manifests for problem in problems(sink, manifest, Path(directory))] == []
     assert list(sink.orphans()) == []
 
 
