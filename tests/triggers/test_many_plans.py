@@ -90,12 +90,14 @@ async def test_a_refused_key_backs_off_for_all_plans(plans: Stage, caplog: pytes
         await watcher.looks(20)
         plans.sandbox.key = "another-key"
         plans.sandbox.reset_requests()
-        await eventually(lambda: len(plans.sandbox.requests) >= 8, "some refusals")
-        arrived = [request.arrived for request in plans.sandbox.requests]
-        # What was under way at first may fail together; then one look at a time, ever later.
-        pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)][-3:]
-        assert pauses == sorted(pauses)
-        assert pauses[-1] >= 0.8
+
+        def last_pause() -> float:
+            arrived = [request.arrived for request in plans.sandbox.requests]
+            return arrived[-1] - arrived[-2] if len(arrived) > 1 else 0.0
+
+        await eventually(lambda: last_pause() >= 0.8, "a long pause")
+        # As many as were under way at first may fail together; then one look at a time, after 0.2, 0.4, 0.8 seconds.
+        assert len(plans.sandbox.requests) <= 10
         plans.sandbox.key = DEMO_KEY
         plans.sandbox.plan("plan-5").edit(1)
         assert (await watcher.has_sent(1))["plan_id"] == "plan-5"
