@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_achieveit.api.plan_version import PlanVersion
-from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItManifestError
-from airflow_provider_achieveit.lake.options import Detect
+from airflow_provider_achieveit.api.plan_version import PlanVersion, format_timestamp
+from airflow_provider_achieveit.api.validate import shown
+from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItUnknownVersionError
 
 if TYPE_CHECKING:
-    from airflow_provider_achieveit.api.plan import PlanClient
     from airflow_provider_achieveit.lake.sinks.base import ManifestFolder
 
 
 @dataclass(frozen=True)
 class PlanState:
-    """What a look at a plan, at the lake or at a watermark saw.
+    """The state of a plan, as a look at it, a manifest or a watermark has it.
 
     Attributes:
         version: The plan version.
-        content_hash: SHA-256 of the Parquet file that an export would write; None where it was not looked at.
+        content_hash: SHA-256 of the Parquet file that an export would write; None where the plan was not read.
     """
 
     version: PlanVersion
     content_hash: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the sight as a watermark."""
+        """Return the state as a watermark."""
         return {**self.version.to_json(), "content_hash": self.content_hash}
 
     @classmethod
@@ -36,12 +35,12 @@ class PlanState:
         """Read a watermark back.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is not one.
         """
         version = PlanVersion.from_json(value)
         content_hash = value.get("content_hash")
         if not isinstance(content_hash, str | None):
-            raise ValueError(f"{value!r} is no watermark")  # noqa: TRY004  # a stored value, not an argument
+            raise ValueError(f"{shown(value)} is not a watermark")  # noqa: TRY004  # a stored value, not an argument
         return cls(version, content_hash)
 
 
@@ -71,44 +70,56 @@ class Change:
         }
 
 
-def observe(plan: PlanClient, detect: Detect) -> PlanState:
-    """Look at a plan: one request, or with `content` a whole snapshot, encoded as an export would.
+@dataclass(frozen=True)
+class Baseline:
+    """What plans are compared with: what has landed below a destination, or a time. One of the two is given.
 
-    Raises:
-        AchieveItError: As in `api.errors`.
+    Attributes:
+        landed: The manifests below the destination.
+        since: The time.
     """
-    if detect == "content":
-        from airflow_provider_achieveit.lake.read.snapshot import read_snapshot
-        from airflow_provider_achieveit.lake.scratch import scratch_directory
 
-        try:
-            with scratch_directory() as directory:
-                snapshot = read_snapshot(plan, directory)
-                return PlanState(snapshot.version, snapshot.items.sha256)
-        except AchieveItInconsistentError:
-            pass  # it is being edited right now, which its version shows
-    return PlanState(plan.version())
+    landed: ManifestFolder | None = None
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        if self.since is None:
+            return f"what has landed in {'' if self.landed is None else self.landed.store}"
+        start = datetime.min.replace(tzinfo=UTC)
+        return "the beginning of time" if self.since == start else format_timestamp(self.since)
+
+    def compare(self, plan_id: str, current: PlanState) -> Change | None:
+        """Return what changed since then; None if nothing did.
+
+        Raises:
+            AchieveItUnknownVersionError: The newest update is unknown, and there is only a time to compare with.
+            AchieveItStoreError: The store refused.
+        """
+        if self.landed is not None:
+            return _change_from_landed(self.landed, plan_id, current)
+        if not current.version.is_known:
+            raise AchieveItUnknownVersionError(
+                f"its version is unknown ({current.version.why_unknown})", plan_id=plan_id
+            )
+        newest = current.version.last_updated  # deletions leave no time behind
+        if newest is None or self.since is None or newest <= self.since:
+            return None
+        return Change(plan_id, None, current.version, _updated(current.version))
 
 
-def change_from(previous: PlanState, current: PlanState, plan_id: str) -> Change | None:
-    """Return what changed between two looks at a plan; None if nothing did."""
-    if previous.version != current.version:
-        reason = _difference(previous.version, current.version)
-    elif current.content_hash is not None and previous.content_hash != current.content_hash:
-        # Also where the hash before is not known, as after a look at a plan that was being edited: rather one change
-        # too many than one that nobody hears of.
-        reason = "content differs"
-    else:
+def change_between(previous: PlanState, current: PlanState, plan_id: str) -> Change | None:
+    """Return what changed between two states of a plan; None if nothing did."""
+    known = previous.version.is_known and current.version.is_known
+    if known and previous.version != current.version:
+        return Change(plan_id, previous.version, current.version, _difference(previous.version, current.version))
+    # A hash is missing where a plan was edited all the while: rather one change too many than one nobody hears of.
+    compared = current.content_hash is not None or not known
+    if not compared or (current.content_hash is not None and previous.content_hash == current.content_hash):
         return None
-    return Change(plan_id, previous.version, current.version, reason)
+    return Change(plan_id, previous.version, current.version, "content differs")
 
 
-def change_from_landed(landed: ManifestFolder, current: PlanState, plan_id: str) -> Change | None:
-    """Return what changed since the latest snapshot below a destination; None if nothing did.
-
-    Raises:
-        AchieveItStoreError: The store refused.
-    """
+def _change_from_landed(landed: ManifestFolder, plan_id: str, current: PlanState) -> Change | None:
     try:
         latest = landed.latest(plan_id)
     except AchieveItManifestError:
@@ -118,15 +129,7 @@ def change_from_landed(landed: ManifestFolder, current: PlanState, plan_id: str)
     previous = PlanState(PlanVersion.from_json(latest["version"]), latest.get("content_hash"))
     if not latest["consistent"]:
         return Change(plan_id, previous.version, current.version, "what has landed is not proven to be consistent")
-    return change_from(previous, current, plan_id)
-
-
-def change_since(moment: datetime, current: PlanState, plan_id: str) -> Change | None:
-    """Return the newest update after a time; None if there is none. Deletions leave no time behind."""
-    newest = current.version.last_updated
-    if newest is None or newest <= moment:
-        return None
-    return Change(plan_id, None, current.version, _updated(current.version))
+    return change_between(previous, current, plan_id)
 
 
 def _difference(previous: PlanVersion, current: PlanVersion) -> str:
@@ -145,5 +148,11 @@ def _difference(previous: PlanVersion, current: PlanVersion) -> str:
 def _updated(version: PlanVersion) -> str:
     if version.last_updated is None:
         return "no item has an update time any more"
-    name = version.item_name or version.item_id
-    return f'updated {version.last_updated:%Y-%m-%dT%H:%MZ}: "{name}"'
+    name = version.item_name or version.item_id or ""
+    return f'updated {version.last_updated:%Y-%m-%dT%H:%MZ}: "{_one_line(name)}"'
+
+
+def _one_line(name: str) -> str:
+    """Return an item's name as a log line can show it: people who edit plans can put anything into it."""
+    short = name if len(name) <= 100 else f"{name[:100]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)

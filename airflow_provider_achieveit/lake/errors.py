@@ -3,6 +3,7 @@
 AchieveItDataError                      see `api.errors`
 AchieveItInconsistentError          the plan changed while it was read
 AchieveItPagingError                the plan stood still, but its pages do not fit together
+AchieveItUnknownVersionError        the newest update is unknown
 AchieveItDriftError                 values that do not fit the schema
 AchieveItGuardError                 fewer rows than the guards allow
 AchieveItStoreError                     the object store refused
@@ -32,6 +33,13 @@ class AchieveItPagingError(AchieveItDataError):
         "Raise page_size of the connection if it is below 1500, compare totalCount with the items that the key's user "
         'sees, and ask the support of AchieveIt; on_inconsistent="accept" publishes what was read, unproven.'
     )
+
+
+class AchieveItUnknownVersionError(AchieveItDataError):
+    """The plan version is unknown, and there is only a time to compare with."""
+
+    situation = "the plan version is unknown, with since"
+    advice = "Give destination instead of since: then the content is compared."
 
 
 class AchieveItDriftError(AchieveItDataError):

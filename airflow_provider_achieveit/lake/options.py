@@ -95,18 +95,3 @@ def parse_since(text: str) -> datetime:
         return parse_timestamp(text.strip()) if validate.is_given(text) else datetime.min.replace(tzinfo=UTC)
     except (AttributeError, ValueError):
         raise AchieveItConfigError(f"since {shown(text)} is not an ISO 8601 date or time") from None
-
-
-def check_baseline(destination: object, since: object, detect: str) -> None:
-    """Accept one baseline at most, and `content` only with a destination to compare with.
-
-    Raises:
-        AchieveItConfigError: Anything else.
-    """
-    if destination is not None and since is not None:
-        raise AchieveItConfigError(
-            f"destination {shown(destination)} and since {shown(since)} are both given: choose one"
-        )
-    validate.choice("detect", detect, get_args(Detect))
-    if detect == "content" and destination is None:
-        raise AchieveItConfigError("detect 'content' needs a destination whose content it can compare with")

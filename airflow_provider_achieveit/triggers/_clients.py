@@ -40,13 +40,13 @@ async def in_thread(function: Callable[[], T], threads: ThreadPoolExecutor | Non
 
 
 class SharedClient:
-    """A client with its threads, and how many triggers hold it."""
+    """A client with its threads, and how many triggers and looks use it."""
 
     def __init__(self, api_key: str, settings: ClientSettings) -> None:
         from airflow_provider_achieveit.api.client import AchieveItClient
 
         self.client = AchieveItClient(api_key, settings)
-        self.holders = 0
+        self.users = 0
         self._threads = ThreadPoolExecutor(settings.max_concurrency, thread_name_prefix="achieveit-watch")
 
     async def run(self, function: Callable[[AchieveItClient], T]) -> T:
@@ -79,15 +79,21 @@ async def acquire(achieveit_conn_id: str) -> SharedClient:
     with _lock:
         if key not in _shared:
             _shared[key] = SharedClient(*key)
-        _shared[key].holders += 1
+        _shared[key].users += 1
         return _shared[key]
+
+
+def use(shared: SharedClient) -> None:
+    """Note one more user of a client, who gives it back as well."""
+    with _lock:
+        shared.users += 1
 
 
 def release(shared: SharedClient) -> None:
     """Give a client back; the last one to do so closes it."""
     with _lock:
-        shared.holders -= 1
-        if shared.holders:
+        shared.users -= 1
+        if shared.users:
             return
         for key in [key for key, value in _shared.items() if value is shared]:
             del _shared[key]

@@ -1,61 +1,54 @@
-"""The trigger behind the deferrable sensor, and behind asset watchers."""
+"""The trigger of asset watchers, and what a DAG that it starts needs."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_achieveit._compat import BaseEventTrigger
-from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError
-from airflow_provider_achieveit.api.validate import check_plan_id
+from airflow_provider_achieveit._waiting import Waiting, check_interval, require_one
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
-from airflow_provider_achieveit.lake.change import (
-    Change,
-    PlanState,
-    change_from,
-    change_from_landed,
-    change_since,
-    observe,
-)
-from airflow_provider_achieveit.lake.options import Detect, check_baseline, parse_since
-from airflow_provider_achieveit.triggers._clients import SharedClient, acquire, release
-from airflow_provider_achieveit.triggers._watermark import Watermark
+from airflow_provider_achieveit.lake.change import Change
+from airflow_provider_achieveit.lake.options import Detect
+from airflow_provider_achieveit.triggers._looks import Looks
+from airflow_provider_achieveit.triggers._watch import MAX_BACKOFF, Gate, PlanWatch
+from airflow_provider_achieveit.triggers._watermark import StateStore, Watermark
 
-if TYPE_CHECKING:
-    from airflow_provider_achieveit.api.client import AchieveItClient
-
-log = logging.getLogger(__name__)
-
-#: Longest wait of a watcher that meets one failure after another, in seconds: four requests an hour.
-MAX_BACKOFF = 900.0
+__all__ = ["MAX_BACKOFF", "AchieveItPlanChangeTrigger", "plan_ids_of"]
 
 
 class AchieveItPlanChangeTrigger(BaseEventTrigger):
-    """Sends an event when a plan has changed.
+    """Sends an event for each new version of a plan, or of each of many plans; it never ends.
 
-    In `AssetWatcher(trigger=...)` it never ends: it sends one event for each new version of the plan and waits out
-    every failure, with a back-off that grows to `MAX_BACKOFF`. The first sight of a plan is recorded silently, unless
-    `destination` or `since` says what was known before. Delivery is at least once: the watermark is saved one poll
-    after the event was handed over, in Airflow's asset state store (3.3), else it lives in memory.
+    A DAG that runs whenever one of the plans changes:
 
-    Give two assets that watch the same plan different arguments (such as another `poll_interval`): Airflow runs
-    identical triggers as one, whose watermark then can't be stored.
+        plans = Asset(
+            "achieveit://plans",
+            watchers=[AssetWatcher(name="changes", trigger=AchieveItPlanChangeTrigger(plan_ids=[...]))],
+        )
+        with DAG("on_change", schedule=[plans]): ...
+
+    The first sight of a plan is recorded silently, unless `destination` or `since` says what was known before. Every
+    failure is waited out, with a back-off that grows to `MAX_BACKOFF`: for each plan by itself, and for all of them
+    while the key is refused. Delivery is at least once: the watermark of a plan is saved one look after its event was
+    handed over, in Airflow's asset state store (3.3), else it lives in memory.
+
+    Give two assets that watch the same plans different arguments (such as another `poll_interval`): Airflow runs
+    identical triggers as one, whose watermarks then can't be stored.
 
     Args:
         plan_id: Id of the plan.
+        plan_ids: Or the ids of many plans; the looks at them are spread over `poll_interval`.
         achieveit_conn_id: Airflow connection of AchieveIt.
-        poll_interval: Seconds between two looks.
+        poll_interval: Seconds between two looks at a plan, 0.1 or more.
         destination: Compare with what has landed there, at first sight.
         destination_conn_id: Airflow connection of the destination.
         since: Compare with this ISO 8601 time, at first sight.
         detect: `version`: one request a look; `content`: reads the plan (with `destination` only).
-        once: End after one event, changed or an error; this is how the deferrable sensor uses it, and there
-            `destination` or `since` is compared with at every look.
 
     Raises:
         AchieveItConfigError: An argument can't be used.
@@ -63,134 +56,116 @@ class AchieveItPlanChangeTrigger(BaseEventTrigger):
 
     def __init__(
         self,
-        plan_id: str,
+        *,
+        plan_id: str | None = None,
+        plan_ids: Sequence[str] | None = None,
         achieveit_conn_id: str = AchieveItHook.default_conn_name,
         poll_interval: float = 60,
         destination: str | None = None,
         destination_conn_id: str | None = None,
         since: str | None = None,
         detect: Detect = "version",
-        once: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own is untyped
-        self.plan_id = check_plan_id(plan_id)
-        self.achieveit_conn_id = achieveit_conn_id
+        require_one(plan_id=plan_id, plan_ids=plan_ids)
+        values = {
+            "plan_id": plan_id,
+            "plan_ids": plan_ids,
+            "achieveit_conn_id": achieveit_conn_id,
+            "destination": destination,
+            "destination_conn_id": destination_conn_id,
+            "since": since,
+            "detect": detect,
+        }
+        self._waiting = Waiting.parse({name for name, value in values.items() if value is not None}, values)
+        if not self._waiting.plan_ids:
+            raise AchieveItConfigError("plan_ids is empty: there is nothing to watch")
+        self._has_one_plan = plan_id is not None
         self.poll_interval = poll_interval
-        self.destination = None if destination is None else str(destination)
-        self.destination_conn_id = destination_conn_id
-        self.since = None if since is None else str(since)
-        self.detect: Detect = detect
-        self.once = once
-        check_baseline(destination, since, detect)
-        if type(poll_interval) not in (int, float) or not 0 < poll_interval < math.inf:
-            raise AchieveItConfigError(f"poll_interval {poll_interval!r} is not a number of seconds above 0")
-        if self.since is not None:
-            parse_since(self.since)
-        elif once and destination is None:
-            raise AchieveItConfigError("once needs a destination or since that it can compare with")
-        self._shared: SharedClient | None = None
+        check_interval("poll_interval", poll_interval)
+        self._looks = Looks(self._waiting)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments: JSON scalars only, in a fixed order, and no secret."""
-        names = (
-            "plan_id", "achieveit_conn_id", "poll_interval", "destination", "destination_conn_id", "since", "detect",
-            "once",
-        )  # fmt: skip
-        path = f"{AchieveItPlanChangeTrigger.__module__}.{AchieveItPlanChangeTrigger.__qualname__}"
-        return path, {name: getattr(self, name) for name in names}
+        """Return class path and arguments: JSON scalars and a list of text, in a fixed order, and no secret."""
+        waiting = self._waiting
+        return f"{AchieveItPlanChangeTrigger.__module__}.{AchieveItPlanChangeTrigger.__qualname__}", {
+            "plan_id": waiting.plan_ids[0] if self._has_one_plan else None,
+            "plan_ids": None if self._has_one_plan else waiting.plan_ids,
+            "achieveit_conn_id": waiting.achieveit_conn_id,
+            "poll_interval": self.poll_interval,
+            "destination": waiting.destination,
+            "destination_conn_id": waiting.destination_conn_id,
+            "since": waiting.since,
+            "detect": waiting.detect,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the plan every `poll_interval` seconds, in a thread."""
+        """Look at each plan every `poll_interval` seconds, in a thread."""
+        changes: asyncio.Queue[tuple[Change, asyncio.Event]] = asyncio.Queue()
+
+        async def hand_over(change: Change) -> None:
+            taken = asyncio.Event()
+            changes.put_nowait((change, taken))
+            await taken.wait()
+
+        plans = self._watches()
+        gap = self.poll_interval / len(plans)
+        self._tasks = [asyncio.create_task(plan.run(number * gap, hand_over)) for number, plan in enumerate(plans)]
         try:
-            if self.once:
-                yield TriggerEvent(await self._wait_for_change())
-                return
-            async for change in self._watch():
+            while True:
+                change, taken = await changes.get()
                 yield TriggerEvent(change.to_json())
+                taken.set()
         finally:
-            self._let_go()
+            self._end()
+
+    def _watches(self) -> list[PlanWatch]:
+        waiting = self._waiting
+        store = StateStore(getattr(self, "asset_state_store", None))
+        count = len(waiting.plan_ids)
+        gate = Gate(self.poll_interval, f"Plan {waiting.plan_ids[0]}" if count == 1 else f"All {count} plans")
+        return [
+            PlanWatch(
+                plan_id,
+                waiting.detect,
+                self._looks,
+                has_baseline=waiting.destination is not None or waiting.since is not None,
+                watermark=Watermark(store, f"achieveit_{waiting.detect}_{plan_id}"),
+                gate=gate,
+                poll_interval=self.poll_interval,
+            )
+            for plan_id in waiting.plan_ids
+        ]
 
     async def cleanup(self) -> None:
-        """Give the shared client back, however the trigger ended."""
-        self._let_go()
+        """End the looks and give the shared client back, however the trigger ended."""
+        self._end()
 
-    async def _wait_for_change(self) -> dict[str, Any]:
-        """Return the first change, or the first error that the client did not get over, as an event."""
-        while True:
-            try:
-                change = await self._call(
-                    lambda client: self._from_baseline(observe(client.plan(self.plan_id), self.detect))
-                )
-            except AchieveItError as error:
-                return error.about(self.plan_id).to_json()
-            if change is not None:
-                event: dict[str, Any] = change.to_json()
-                return event
-            await asyncio.sleep(self.poll_interval)
+    def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._looks.forget()
 
-    async def _watch(self) -> AsyncIterator[Change]:
-        watermark = Watermark(self, f"achieveit_{self.detect}_{self.plan_id}")
-        trouble: str | None = None
-        failures = 0
-        while True:
-            delay = float(self.poll_interval)
-            try:
-                known = await watermark.load()
-                change, current = await self._call(lambda client, known=known: self._compare(client, known))
-                if change is None:
-                    await watermark.save(current)
-            except Exception as error:  # a watcher that ends is restarted every few seconds
-                failures += 1
-                delay = self._backoff(error, failures)
-                trouble = self._note(trouble, error, delay)
-                self._let_go()  # the connection is read again: its key may have been replaced
-            else:
-                failures = 0
-                trouble = self._note(trouble, None, delay)
-                if change is not None:
-                    yield change
-                    watermark.save_later(current)
-            await asyncio.sleep(delay)
 
-    def _compare(self, client: AchieveItClient, known: PlanState | None) -> tuple[Change | None, PlanState]:
-        current = observe(client.plan(self.plan_id), self.detect)
-        if known is not None:
-            return change_from(known, current, self.plan_id), current
-        return self._from_baseline(current), current
+def plan_ids_of(triggering_asset_events: Mapping[Any, Sequence[Any]]) -> list[str]:
+    """Return the plans that the events of a run name, each once: Airflow can fold several events into one run.
 
-    def _from_baseline(self, current: PlanState) -> Change | None:
-        """Compare with the destination or the time that was given; with neither there is nothing to compare with."""
-        if self.destination is not None:
-            from airflow_provider_achieveit._destination import open_manifests
+    Takes events of watchers with `AchieveItPlanChangeTrigger` and events of exports; others are passed over.
 
-            return change_from_landed(open_manifests(self.destination, self.destination_conn_id), current, self.plan_id)
-        if self.since is not None:
-            return change_since(parse_since(self.since), current, self.plan_id)
-        return None
+        @task
+        def changed(triggering_asset_events):
+            return plan_ids_of(triggering_asset_events)
 
-    async def _call(self, function: Any) -> Any:
-        if self._shared is None:
-            self._shared = await acquire(self.achieveit_conn_id)
-        return await self._shared.run(function)
-
-    def _let_go(self) -> None:
-        if self._shared is not None:
-            release(self._shared)
-            self._shared = None
-
-    def _backoff(self, error: Exception, failures: int) -> float:
-        asked = getattr(error, "retry_after", None) or 0.0
-        longer = self.poll_interval * 2.0 ** min(failures, 30)
-        return max(self.poll_interval, min(MAX_BACKOFF, max(asked, longer)))
-
-    def _note(self, before: str | None, error: Exception | None, delay: float) -> str | None:
-        """Log a change of state, and only that: what messages quote may differ each time."""
-        now = None if error is None else type(error).__name__
-        if now != before:
-            if error is None:
-                log.info("Plan %s: AchieveIt answers again", self.plan_id)
-            else:
-                text = f"{type(error).__name__}: {error}"
-                pace = f"Looking again in {delay:.0f} s, then later and later, up to {MAX_BACKOFF:.0f} s."
-                log.warning("Plan %s: %s %s", self.plan_id, text, pace)
-        return now
+    Args:
+        triggering_asset_events: As Airflow's context has it (in Airflow 2 `triggering_dataset_events`).
+    """
+    plan_ids: dict[str, None] = {}
+    for asset in triggering_asset_events:
+        for event in triggering_asset_events[asset]:
+            extra = event.extra or {}
+            named = extra.get("payload", extra)
+            plan_id = named.get("plan_id") if isinstance(named, Mapping) else None
+            if isinstance(plan_id, str):
+                plan_ids[plan_id] = None
+    return list(plan_ids)

@@ -27,7 +27,9 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItNotFoundError
 from airflow_provider_achieveit.api.plan_version import format_timestamp
 from airflow_provider_achieveit.lake import errors as lake_errors
+from airflow_provider_achieveit.lake.change import Baseline
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key
+from airflow_provider_achieveit.lake.looks import find_changes
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plan, export_plans
 from airflow_provider_achieveit.lake.read import snapshot
@@ -117,6 +119,13 @@ def export_contradicting(scene: Scene) -> None:
     scene.export()
 
 
+def compare_an_odd_time(scene: Scene) -> None:
+    """Compare a plan whose newest update is in a form of its own with a time."""
+    for index in range(25):
+        scene.sandbox.plan("p1").patch(index, lastUpdated="11/20/2026 10:00 AM")
+    find_changes(scene.connect(), ["p1"], Baseline(since=datetime.now(UTC)), "version", set())
+
+
 def export_drifting(scene: Scene) -> None:
     """Export a value that does not fit."""
     scene.sandbox.plan("p1").patch(0, status="three")
@@ -191,6 +200,7 @@ PROVOCATIONS: dict[str, Callable[[Scene], object]] = {
     "AchieveItTooLargeError": ask_for_a_bomb,
     "AchieveItInconsistentError": export_moving,
     "AchieveItPagingError": export_contradicting,
+    "AchieveItUnknownVersionError": compare_an_odd_time,
     "AchieveItDriftError": export_drifting,
     "AchieveItGuardError": lambda scene: scene.export(min_rows=26),
     "AchieveItManifestError": export_over_rubbish,

@@ -69,9 +69,9 @@ class Stage:
         connection = {"conn_type": "achieveit", "host": self.sandbox.url, "password": DEMO_KEY, "extra": extra}
         self._environment.setenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT", json.dumps(connection))
 
-    def export(self) -> dict[str, Any]:
+    def export(self, **options: Any) -> dict[str, Any]:
         """Land the plan, and forget the requests that it took."""
-        export = AchieveItExportOperator(task_id="export", plan_id=PLAN, destination=self.destination)
+        export = AchieveItExportOperator(task_id="export", plan_id=PLAN, destination=self.destination, **options)
         manifest = export.execute({})
         self.sandbox.reset_requests()
         return manifest
@@ -82,7 +82,8 @@ class Stage:
 
     def sensor(self, mode: str = "poke", **arguments: Any) -> AchieveItPlanChangeSensor:
         """Make a sensor that looks often."""
-        defaults = {"task_id": "wait", "plan_id": PLAN, "poke_interval": 0.05, "timeout": 60}
+        plans = {} if "plan_ids" in arguments else {"plan_id": PLAN}
+        defaults = {"task_id": "wait", **plans, "poke_interval": 0.1, "timeout": 60}
         mode_arguments = {"deferrable": True} if mode == "deferrable" else {"deferrable": False, "mode": mode}
         return AchieveItPlanChangeSensor(**{**defaults, **mode_arguments, **arguments})
 

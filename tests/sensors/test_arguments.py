@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import DAG, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItError, AchieveItNotFoundError
 from airflow_provider_achieveit.sensors.achieveit import AchieveItPlanChangeSensor
 from tests.sensors.conftest import MODES, PLAN, Stage, drive
 
@@ -18,7 +18,17 @@ from tests.sensors.conftest import MODES, PLAN, Stage, drive
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({}, "Neither destination nor since is given: choose one"),
+        ({}, "neither destination nor since is given: choose one"),
+        ({"since": "", "plan_ids": ["a"]}, "plan_id 'p' and plan_ids .* are both given: choose one"),
+        ({"since": "", "plan_id": None}, "neither plan_id nor plan_ids is given: choose one"),
+        ({"since": "", "plan_id": "{{ params.plan_id }}", "detect": "magic"}, "detect 'magic' is neither"),
+        ({"since": "", "plan_id": "{{ params.plan_id }}", "poke_interval": 0}, "poke_interval 0.* 0.1 or more"),
+        ({"since": "", "poke_interval": 0.05}, "poke_interval 0.05 is not a number of seconds, 0.1 or more"),
+        ({"since": 0}, "since 0 is not an ISO 8601 date or time"),
+        ({"since": False}, "since False is not an ISO 8601 date or time"),
+        ({"since": []}, r"since \[\] is not an ISO 8601 date or time"),
+        ({"destination": "lake/x"}, "destination 'lake/x' is neither a URI"),
+        ({"since": "", "plan_id": None, "plan_ids": ["a/b", None, True]}, "plan_ids holds 'a/b', None, True: "),
         ({"destination": "file:///x", "since": "2026-01-01"}, "are both given: choose one"),
         ({"destination": "file:///x", "since": ""}, "are both given: choose one"),
         ({"destination": "file:///x", "detect": "magic"}, "detect 'magic' is neither version nor content"),
@@ -30,7 +40,7 @@ def test_arguments_that_contradict_each_other_are_refused_when_the_dag_is_parsed
 ) -> None:
     """Exactly one baseline, a known way to detect, and content only with something to compare with."""
     with pytest.raises(AchieveItConfigError, match=problem):
-        AchieveItPlanChangeSensor(task_id="wait", plan_id=PLAN, **arguments)
+        AchieveItPlanChangeSensor(**{"task_id": "wait", "plan_id": PLAN, **arguments})
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -38,11 +48,13 @@ def test_arguments_that_contradict_each_other_are_refused_when_the_dag_is_parsed
     ("arguments", "problem"),
     [
         ({"plan_id": "../p", "since": ""}, "plan_id '../p' is not 1 to 64 letters, digits and hyphens"),
-        ({"plan_id": "", "since": ""}, "plan_id '' is not 1 to 64"),
+        ({"plan_id": "", "since": ""}, "plan_id is not given, or its template rendered to nothing"),
         ({"since": "yesterday"}, "since 'yesterday' is not an ISO 8601 date or time"),
         ({"since": "10:30"}, "since '10:30' is not an ISO 8601 date or time"),
-        ({"destination": " "}, "destination ' ' is empty"),
-        ({"destination": "lake9://x/y"}, "destination 'lake9://x/y' can't be opened"),
+        ({"destination": " "}, "destination is not given, or its template rendered to nothing"),
+        ({"destination": "None"}, "destination is not given, or its template rendered to nothing"),
+        ({"since": "", "destination_conn_id": " "}, "destination_conn_id was given and rendered to ' '"),
+        ({"destination": "lake9://x/y"}, "destination 'lake9://x/y'"),
         ({"achieveit_conn_id": "nowhere", "since": ""}, "connection 'nowhere' can't be used"),
     ],
 )
@@ -50,8 +62,11 @@ def test_values_known_only_at_run_time_fail_the_task_before_any_request(
     stage: Stage, mode: str, arguments: dict[str, Any], problem: str
 ) -> None:
     """Templates are rendered late: bad values then fail the task at once, without retries and without a request."""
+    sensor = stage.sensor(mode, **dict.fromkeys(arguments, "{{ params.late }}"))
+    for name, value in arguments.items():
+        setattr(sensor, name, value)  # as Airflow does once it has rendered the templates
     with pytest.raises(AirflowFailException, match=problem) as raised:
-        drive(stage.sensor(mode, **arguments))
+        drive(sensor)
     assert isinstance(raised.value, AchieveItConfigError)
     assert stage.requests == 0
 
@@ -92,9 +107,11 @@ def test_the_newest_update_itself_is_not_after_since(stage: Stage) -> None:
 
 
 def test_templates_reach_every_argument_that_names_something() -> None:
-    """Plan, destination, both connections and `since` are templates."""
+    """Plans, destination, both connections, `since` and `detect` are templates."""
     fields = set(AchieveItPlanChangeSensor.template_fields)
-    assert fields == {"plan_id", "destination", "destination_conn_id", "since", "achieveit_conn_id"}
+    assert fields == {
+        "plan_id", "plan_ids", "destination", "destination_conn_id", "since", "detect", "achieveit_conn_id"
+    }  # fmt: skip
 
 
 def test_a_sensor_can_be_mapped_over_plans() -> None:
@@ -111,3 +128,23 @@ def test_nothing_but_the_lake_is_remembered(stage: Stage, tmp_path: Path) -> Non
     stage.sensor(destination=stage.destination, detect="content").poke({})
     assert sorted(stage.lake.rglob("*")) == before
     assert sorted(tmp_path.iterdir()) == [stage.lake]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, {}, [], "changed", {"changes": []}, {"changes": [{}]}, {"changes": None}, {"error": None}, {"error": "X"}],
+    ids=repr,
+)
+def test_an_event_of_another_version_is_a_named_error(stage: Stage, event: Any) -> None:
+    """Scheduler and triggerer can run different versions for a while: the task fails with a reason, and is retried."""
+    sensor = stage.sensor("deferrable", since="")
+    with pytest.raises(AchieveItError, match="does not know: scheduler, workers and triggerers need the same version"):
+        sensor.execute_complete({}, event)
+
+
+def test_an_error_of_a_newer_version_keeps_its_message(stage: Stage) -> None:
+    """A class that this version does not have becomes the base class."""
+    event = AchieveItNotFoundError("gone", status=410, plan_id="p").to_json() | {"error": "AchieveItGoneError"}
+    with pytest.raises(AchieveItError, match="Plan p: gone") as raised:
+        stage.sensor("deferrable", since="").execute_complete({}, event)
+    assert raised.value.status == 410

@@ -52,7 +52,9 @@ class Watcher:
 
     def __init__(self, stage: Stage, store: Any = None, **arguments: Any) -> None:
         self._stage = stage
-        self.trigger = AchieveItPlanChangeTrigger(**{"plan_id": PLAN, "poll_interval": 0.02, **arguments})
+        plans = {} if "plan_ids" in arguments else {"plan_id": PLAN}
+        self.trigger = AchieveItPlanChangeTrigger(**{"poll_interval": 0.1, **plans, **arguments})
+        self._plan_id = None if "plan_ids" in arguments else arguments.get("plan_id", PLAN)
         # As the triggerer does, from Airflow 3.3 on.
         self.trigger.asset_state_store = store
         self.events: list[dict[str, Any]] = []
@@ -75,11 +77,9 @@ class Watcher:
         return self._task.done()
 
     async def looks(self, count: int) -> None:
-        """Wait until it has looked so many times more, and has dealt with all but the last of these looks."""
-        before = self._stage.sandbox.traffic(self.trigger.plan_id).requests
-        await eventually(
-            lambda: self._stage.sandbox.traffic(self.trigger.plan_id).requests >= before + count + 1, "it looks"
-        )
+        """Wait until it has looked so many times more, and has dealt with all but the last look at each plan."""
+        before = self._stage.sandbox.traffic(self._plan_id).requests
+        await eventually(lambda: self._stage.sandbox.traffic(self._plan_id).requests >= before + count + 1, "it looks")
 
     async def has_sent(self, count: int) -> dict[str, Any]:
         """Wait for so many events in all, and return the last one."""

@@ -21,8 +21,9 @@ PLAN = "a0e2ce03-8d0e-4325-9a13-17a8b5936590"
     ("arguments", "problem"),
     [
         ({"plan_id": "a/b"}, "plan_id 'a/b'"),
-        ({"plan_id": None}, "plan_id None"),
-        ({"poll_interval": 0}, "poll_interval 0 is not a number of seconds above 0"),
+        ({"plan_id": None}, "neither plan_id nor plan_ids is given"),
+        ({"poll_interval": 0}, "poll_interval 0 is not a number of seconds, 0.1 or more"),
+        ({"poll_interval": 1e-9}, "poll_interval 1e-09 is not"),
         ({"poll_interval": -1}, "poll_interval -1"),
         ({"poll_interval": True}, "poll_interval True"),
         ({"poll_interval": "60"}, "poll_interval '60'"),
@@ -33,7 +34,17 @@ PLAN = "a0e2ce03-8d0e-4325-9a13-17a8b5936590"
         ({"since": "soon"}, "since 'soon' is not an ISO 8601 date or time"),
         ({"detect": "content"}, "detect 'content' needs a destination"),
         ({"detect": "magic"}, "detect 'magic' is neither version nor content"),
-        ({"once": True}, "once needs a destination or since"),
+        ({"since": 0}, "since 0 is not an ISO 8601 date or time"),
+        ({"since": False}, "since False is not"),
+        ({"since": []}, r"since \[\] is not"),
+        ({"destination": "lake"}, "destination 'lake' is neither a URI"),
+        ({"destination": "{{ ds }}"}, "is a template that was not rendered"),
+        ({"destination": ""}, "destination is not given"),
+        ({"achieveit_conn_id": ["a"]}, "achieveit_conn_id .* is not text"),
+        ({"destination": "s3://x", "destination_conn_id": ""}, "destination_conn_id was given"),
+        ({"plan_id": None, "plan_ids": []}, "plan_ids is empty"),
+        ({"plan_id": None, "plan_ids": ["a/b", "ok", None]}, r"plan_ids holds 'a/b', None: "),
+        ({"plan_ids": [PLAN]}, "are both given: choose one"),
     ],
 )
 def test_bad_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any], problem: str) -> None:
@@ -47,8 +58,9 @@ EXAMPLES: list[dict[str, Any]] = [
     {"poll_interval": 30},
     {"poll_interval": 0.5, "achieveit_conn_id": "other"},
     {"destination": "s3://lake/x", "destination_conn_id": "aws_default", "detect": "content"},
-    {"since": "2026-01-01", "once": True},
-    {"destination": ObjectStoragePath("file:///lake"), "once": True},
+    {"since": "2026-01-01"},
+    {"destination": ObjectStoragePath("file:///lake")},
+    {"plan_id": None, "plan_ids": ["b", "a"]},
     {"since": datetime(2026, 1, 1, tzinfo=UTC)},
 ]
 
@@ -56,8 +68,9 @@ EXAMPLES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("arguments", EXAMPLES, ids=str)
 def test_arguments_survive_storage(arguments: dict[str, Any]) -> None:
     """They are JSON scalars, in one order, and make the same trigger again."""
-    path, stored = AchieveItPlanChangeTrigger(plan_id=PLAN, **arguments).serialize()
-    assert all(value is None or isinstance(value, str | int | float) for value in stored.values())
+    path, stored = AchieveItPlanChangeTrigger(**{"plan_id": PLAN, **arguments}).serialize()
+    scalars = {key: value for key, value in stored.items() if key != "plan_ids"}
+    assert all(value is None or isinstance(value, str | int | float) for value in scalars.values())
     again = json.loads(json.dumps(stored))
     module, name = path.rsplit(".", 1)
     made = getattr(import_module(module), name)(**again)
@@ -68,7 +81,7 @@ def test_arguments_survive_storage(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize("arguments", EXAMPLES, ids=str)
 def test_airflow_finds_the_same_trigger_again(arguments: dict[str, Any]) -> None:
     """Its hash, by which Airflow knows a watcher, is the same before and after storage; another one's differs."""
-    path, stored = AchieveItPlanChangeTrigger(plan_id=PLAN, **arguments).serialize()
+    path, stored = AchieveItPlanChangeTrigger(**{"plan_id": PLAN, **arguments}).serialize()
     before = BaseEventTrigger.hash(path, stored)
     again = AchieveItPlanChangeTrigger(**json.loads(json.dumps(stored))).serialize()
     assert BaseEventTrigger.hash(*again) == before

@@ -80,7 +80,7 @@ async def test_a_pause_is_shared(stage: Stage) -> None:
 async def test_the_last_one_out_closes(stage: Stage) -> None:
     """Who leaves does not disturb those who stay."""
     async with Watcher(stage) as stays:
-        async with Watcher(stage, poll_interval=0.03):
+        async with Watcher(stage, poll_interval=0.11):
             await stays.looks(2)
         await stays.looks(2)
         stage.plan.edit(3)
@@ -99,10 +99,10 @@ async def test_other_settings_mean_another_client(stage: Stage, monkeypatch: pyt
         '"extra": {"max_concurrency": 1}}',
     )
     stage.connect()
-    async with Watcher(stage) as one, Watcher(stage, achieveit_conn_id="same", poll_interval=0.03):
+    async with Watcher(stage) as one, Watcher(stage, achieveit_conn_id="same", poll_interval=0.11):
         await one.looks(3)
         assert _clients() == 1
-        async with Watcher(stage, achieveit_conn_id="other", poll_interval=0.04) as other:
+        async with Watcher(stage, achieveit_conn_id="other", poll_interval=0.12) as other:
             await other.looks(6)
             assert _clients() == 2
     await eventually(lambda: not _clients(), "no clients")

@@ -178,7 +178,7 @@ async def test_several_assets_on_one_trigger_degrade_with_one_warning(
         await watcher.looks(2)
         assert len(watcher.events) == 2
     (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert "lives in memory only" in warning.getMessage()
+    assert "live in memory only" in warning.getMessage()
     assert "Task has 2 concrete inlets" in warning.getMessage()
 
 
