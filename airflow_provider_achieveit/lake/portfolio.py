@@ -78,10 +78,10 @@ def export_plan(
         run: The Airflow task that asks for the export.
 
     Returns:
-        The manifest; None if the plan is unchanged and `if_unchanged` is `skip`.
+        The manifest; None if the plan was left out: it is unchanged and `if_unchanged` is `skip`, or another export
+        has read it later, and landed first.
 
     Raises:
-        AchieveItOutdatedError: Another export has read the plan later, and landed first.
         AchieveItError: As in `api.errors` and `lake.errors`; nothing was published then.
     """
     report = export_plans(client, sink, [plan_id], snapshot=snapshot, options=options, run=run)

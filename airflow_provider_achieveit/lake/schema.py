@@ -13,9 +13,6 @@ import pyarrow as pa
 
 from airflow_provider_achieveit.lake.column_types import BOOL, DECIMAL, DOUBLE, INT32, TEXT, TIMESTAMP, ColumnType
 
-#: Name of the table of a plan's items.
-PLAN_ITEMS_TABLE = "plan_items"
-
 #: Name of the column that keeps what no other column can hold.
 RESCUED = "_rescued_data"
 

@@ -17,6 +17,7 @@ from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.response import parse_page
 from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.lake.errors import AchieveItPagingError
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE
 from airflow_provider_achieveit.lake.read.decode import decode_page
 from airflow_provider_achieveit.lake.read.ids import repeated_ids
 from airflow_provider_achieveit.lake.read.page_merger import (
@@ -26,7 +27,7 @@ from airflow_provider_achieveit.lake.read.page_merger import (
     PlanChangedError,
 )
 from airflow_provider_achieveit.lake.read.progress import Progress
-from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, PLAN_ITEMS_TABLE, STATISTICS_COLUMNS, plan_schema
+from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, STATISTICS_COLUMNS, plan_schema
 from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
 
 #: Items that the API gives to whoever does not ask for a number.

@@ -14,12 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.lake.schema import (
-    DICTIONARY_COLUMNS,
-    PLAN_ITEMS_TABLE,
-    STATISTICS_COLUMNS,
-    plan_schema,
-)
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE
+from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, STATISTICS_COLUMNS, plan_schema
 from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile, TableWriter
 from airflow_provider_achieveit.lake.tables.arrays import repeated
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS, table_writer

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from airflow_provider_achieveit.lake.column_types import TIMESTAMP
-from airflow_provider_achieveit.lake.schema import PLAN_ITEMS, PLAN_ITEMS_TABLE
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE
+from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
 from airflow_provider_achieveit.lake.table_file import TableWriter
 
 #: Name of the table of what changed since the snapshot before.
