@@ -227,7 +227,7 @@ def silent_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_resolver_that_hangs_is_given_up(connect: Connect) -> None:
     """After connect_timeout, though nothing can interrupt it."""
     client = connect(base_url="https://api.example.com", connect_timeout=0.3, max_retry_seconds=0)
-    with promptly(), pytest.raises(AchieveItTimeoutError, match=r"api.example.com was not resolved within 0.3 s"):
+    with promptly(), pytest.raises(AchieveItTimeoutError, match=r"not resolved within 0.3 s|connect_timeout 0.3 s"):
         client.get_plan_version("p1")
 
 
