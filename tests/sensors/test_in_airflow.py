@@ -70,10 +70,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             {"at": 1, "plan": "plan-limited", "fault": {"status": 429, "retry_after": 4}},
         )
         sandbox.reset_requests()
-        # A connection id in the destination: it must not get into the assets' names.
-        destination = lake.as_uri().replace("file://", "file://lake_store@")
         log = airflow.test_dag(
-            "in_airflow", {"destination": destination, "results": str(results)}, {"achieveit_default": connection}
+            "in_airflow", {"destination": lake.as_uri(), "results": str(results)}, {"achieveit_default": connection}
         )
         yield Run(sandbox, lake, json.loads(results.read_text()), log, home / "airflow.db")
 

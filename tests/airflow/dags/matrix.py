@@ -21,7 +21,7 @@ except ImportError:  # Airflow 2.11 has no watchers
 
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 from airflow_provider_achieveit.sensors.achieveit import AchieveItPlanChangeSensor
-from airflow_provider_achieveit.triggers.achieveit import AchieveItPlanChangeTrigger
+from airflow_provider_achieveit.triggers.achieveit import AchieveItPlanChangeTrigger, plan_ids_of
 
 KEPT, EDITED = os.environ["MATRIX_PLANS"].split()
 LAKE = {"destination": os.environ["MATRIX_LAKE"], "destination_conn_id": "lake_store"}
@@ -34,7 +34,7 @@ SENSORS: dict[str, dict[str, Any]] = {
     "kept_landed": {"plan_id": KEPT, **LAKE},
     "kept_content": {"plan_id": KEPT, **LAKE, "detect": "content"},
     "edited_since": {"plan_id": EDITED, "since": BEFORE_ALL_EDITS},
-    "edited_landed": {"plan_id": EDITED, **LAKE},
+    "any_landed": {"plan_ids": [KEPT, EDITED], **LAKE},
 }
 
 
@@ -48,7 +48,8 @@ def save(name: str, value: Any) -> None:
 @task
 def save_events(name: str, **context: Any) -> None:
     events = context.get("triggering_asset_events") or context["triggering_dataset_events"]
-    save(name, [event.extra for found in events.values() for event in found])
+    extras = [event.extra for found in events.values() for event in found]
+    save(name, {"plan_ids": plan_ids_of(events), "extras": extras})
 
 
 @task
@@ -68,10 +69,13 @@ with DAG("waiting", schedule="@once", start_date=START, catchup=False):
 with DAG("consumer", schedule=[Asset(f"{LAKE['destination']}/plan_items/plan={KEPT}")], start_date=START):
     save_events("landed")
 
-WATCHERS: dict[str, dict[str, Any]] = {"watched": {}, "watched_landed": LAKE}
+WATCHERS: dict[str, dict[str, Any]] = {
+    "watched": {"plan_ids": [KEPT, EDITED]},
+    "watched_landed": {"plan_id": EDITED, **LAKE},
+}
 
 for name, arguments in WATCHERS.items() if AssetWatcher is not None else ():
-    trigger = AchieveItPlanChangeTrigger(plan_id=EDITED, poll_interval=1, **arguments)
+    trigger = AchieveItPlanChangeTrigger(poll_interval=1, **arguments)
     watched = Asset(f"matrix://{name}", watchers=[AssetWatcher(name=name, trigger=trigger)])
     with DAG(name, schedule=[watched]):
         save_events(name)
