@@ -14,7 +14,8 @@ from dev.processes import clean_environment
 
 DAGS = ("as_text", "as_native_objects")
 GIVEN = {
-    "plan_id": "plan-1",
+    "plan_id": "1",  # natively a number
+    "watched_plan": "plan-2",
     "destination_conn_id": "lake_store",
     "achieveit_conn_id": "achieveit_other",
     "since": "2020-01-01",
@@ -24,7 +25,7 @@ GIVEN = {
     "on_inconsistent": "fail",
     "min_rows": 30,
     "max_shrink": 0.5,
-    "plan_ids": ["plan-1"],
+    "plan_ids": ["1"],
     "tables": "nested",
     "changes": False,
     "on_plan_failure": "fail",
@@ -38,7 +39,7 @@ GIVEN = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What was saved by a run of each DAG."""
     home = tmp_path_factory.mktemp("airflow")
-    with Sandbox({"plan-1": 30}) as sandbox:
+    with Sandbox({"1": 30, "plan-2": 5}) as sandbox:
         connection = {"conn_type": "achieveit", "host": sandbox.url, "password": sandbox.key}
         environment = clean_environment(
             AIRFLOW_HOME=str(home),
@@ -73,10 +74,10 @@ def test_an_export_gets_its_arguments(result: dict[str, Any], kind: str, many: b
     """After the task that makes them, into the place and under the label that they say."""
     found = result["found"][f"{kind}_many" if many else kind]
     manifest = found[0] if many else found
-    assert manifest["plan_id"] == "plan-1"
+    assert manifest["plan_id"] == "1"
     assert manifest["snapshot"] == kind
     [file] = manifest["files"]
-    where = result["lake"] / f"plan_items/plan=plan-1/snapshot={kind}/plan_items.parquet"
+    where = result["lake"] / f"plan_items/plan=1/snapshot={kind}/plan_items.parquet"
     assert file["path"] == f"file://{where}"
     assert where.stat().st_size == file["bytes"]
 
@@ -85,12 +86,12 @@ def test_an_export_gets_its_arguments(result: dict[str, Any], kind: str, many: b
 @pytest.mark.parametrize("baseline", ["landed", "since"])
 def test_a_sensor_gets_its_arguments(result: dict[str, Any], kind: str, baseline: str) -> None:
     """Compared with a place where nothing has landed, or with a time long ago, the plan has changed."""
-    assert result["found"][f"{kind}_{baseline}"]["plan_id"] == "plan-1"
+    assert result["found"][f"{kind}_{baseline}"]["plan_id"] == "plan-2"
 
 
 def test_the_outputs_of_tasks_are_edges(result: dict[str, Any]) -> None:
     """Without an edge, a task runs before the one that makes its arguments."""
     edges = result["edges"]
-    assert edges["output_landed"] == edges["output_since"] == ["values"]
-    assert "values" in edges["output"]
-    assert "rows" in edges["map"]
+    names = [f"output{suffix}" for suffix in ("", "_many", "_landed", "_since")]
+    assert [edges[name] for name in names] == [["values"]] * 4
+    assert edges["map"] == edges["map_many"] == ["rows"]

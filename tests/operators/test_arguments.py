@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, task
+from jinja2 import Environment, StrictUndefined
+from jinja2.nativetypes import NativeEnvironment
 
 from airflow_provider_achieveit._assets import LANDED_PLANS, MAP_INDEX_TEMPLATE
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
@@ -106,3 +109,15 @@ def test_a_mapped_export_is_shown_by_its_plan(given: dict[str, str], used: str) 
             plan_id=["p1"]
         )
     assert mapped.map_index_template == used
+
+
+@pytest.mark.parametrize("environment", [Environment, NativeEnvironment])
+@pytest.mark.parametrize("name", ["2026", "-", "[1]", "'x'", "# x", "(1)", "1 +", "x" * 500, "if", "\\"])
+def test_what_is_shown_is_short_text_whatever_the_plan_is_called(environment: type[Environment], name: str) -> None:
+    """Airflow fails a task, its work done, whose shown name is a number, a list or longer than 250 characters."""
+    template = environment(undefined=StrictUndefined).from_string(MAP_INDEX_TEMPLATE)
+    task = SimpleNamespace(plan_id=None, plan_ids=[name] * 9)
+    for known in ({}, {"achieveit_plan_name": name}):
+        shown = template.render(task=task, **known)
+        assert isinstance(shown, str)
+        assert len(shown) <= 250

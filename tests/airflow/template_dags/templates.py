@@ -55,21 +55,20 @@ for dag_id, native in {"as_text": False, "as_native_objects": True}.items():
             "param": lambda name, dag=dag: "param" if name == "snapshot" else dag.param(name),
             "jinja": lambda name: "{{ run_id[:0] }}jinja" if name == "snapshot" else f"{{{{ params.{name} }}}}",
         }
-        sensors, exports = {}, {}
+        tasks: dict[str, Any] = {}
         for kind, source in sources.items():
-            landed = [name for name in AchieveItPlanChangeSensor.template_fields if name in EXPORTS[""]]
-            for baseline, names in {"landed": landed, "since": ["plan_id", "since", "achieveit_conn_id"]}.items():
+            landed = [name for name in AchieveItPlanChangeSensor.template_fields if name in EXPORTS[""] - {"plan_id"}]
+            for baseline, names in {"landed": landed, "since": ["since", "achieveit_conn_id"]}.items():
                 arguments = {name: source(name) for name in names}
                 task_id = f"{kind}_{baseline}"
-                sensors[task_id] = AchieveItPlanChangeSensor(task_id=task_id, timeout=60, **arguments)
+                tasks[task_id] = AchieveItPlanChangeSensor(
+                    task_id=task_id, plan_id=source("watched_plan"), timeout=60, **arguments
+                )
             for suffix, names in EXPORTS.items():
                 arguments = {name: source(name) for name in names}
-                exports[kind + suffix] = AchieveItExportOperator(task_id=kind + suffix, **arguments)
-        for task_id, arguments in {"map": rows().map(for_one), "map_many": rows().map(for_many)}.items():
-            exports[task_id] = AchieveItExportOperator.partial(task_id=task_id).expand_kwargs(arguments)
-        # The sensors look before anything has landed.
-        for export in exports.values():
-            list(sensors.values()) >> export
-        tasks = {**sensors, **exports}
+                tasks[kind + suffix] = AchieveItExportOperator(task_id=kind + suffix, **arguments)
+        listed = rows()
+        for task_id, arguments in {"map": listed.map(for_one), "map_many": listed.map(for_many)}.items():
+            tasks[task_id] = AchieveItExportOperator.partial(task_id=task_id).expand_kwargs(arguments)
         edges = {name: sorted(one.upstream_task_ids) for name, one in tasks.items()}
-        list(exports.values()) >> save(list(tasks), edges)
+        list(tasks.values()) >> save(list(tasks), edges)
