@@ -1,4 +1,4 @@
-"""Once a week, remove snapshots older than two years, then verify the lake: the task fails where it is not what it says.
+"""Once a week, remove snapshots older than two years, then verify the lake: the task fails where something is wrong.
 
 The latest snapshot of each plan stays, however old it is.
 
