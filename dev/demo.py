@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import duckdb
 import pyarrow.parquet as pq
 
 from airflow_provider_achieveit import __version__
@@ -19,6 +20,12 @@ DAG_ID = "achieveit_export"
 HOME = ROOT / ".airflow" / "demo"
 SHOWN_COLUMNS = ["sequence_id", "level", "name", "status_name", "due", "current_value", "target"]
 SHOWN_ROWS = 6
+QUERY = """\
+select plan_name, status_name as status, count(*) as items, count(*) filter (is_past_due) as overdue
+from read_parquet('lake/plan_items/*/*/*.parquet', hive_types_autocast=false)
+semi join read_json('lake/_manifests/*/latest.json', hive_partitioning=false,
+                    columns={plan_id: 'varchar', snapshot: 'varchar'}) using (plan_id, snapshot)
+group by all order by overdue desc, items desc limit 5;"""
 Row = tuple[str, ...]
 
 
@@ -106,6 +113,16 @@ def show_lake(manifests: list[dict[str, Any]]) -> None:
     print_table([tuple(SHOWN_COLUMNS), *(tuple(map(text, row.values())) for row in table.to_pylist())])
     columns = pq.read_schema(path).names
     print(f"\nIt has {len(columns)} columns. See the same in Airflow's UI: make airflow")
+    show_query()
+
+
+def show_query() -> None:
+    """Print a query of all plans, as it can be typed into DuckDB, and its answer."""
+    print(f"\nA query of what has landed last, in DuckDB (more of them: docs/queries.md)\n\n{QUERY}\n")
+    with duckdb.connect() as connection:
+        cursor = connection.execute(QUERY.replace("'lake/", f"'{LAKE}/"))
+        head = tuple(column[0] for column in cursor.description or ())
+        print_table([head, *(tuple(map(text, row)) for row in cursor.fetchall())], right={2, 3})
 
 
 def local(uri: str) -> Path:

@@ -1,4 +1,6 @@
-"""Once a week, verify the lake: everything is there and is what the manifests say. The task fails where it is not.
+"""Once a week, remove snapshots older than two years, then verify the lake: the task fails where something is wrong.
+
+The latest snapshot of each plan stays, however old it is.
 
 Runs as it stands after an export of the sandbox's plans, such as that of `achieveit_export`.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 try:
     from airflow.sdk import dag, task
@@ -28,6 +30,14 @@ log = logging.getLogger(__name__)
 )
 def achieveit_verify() -> None:
     @task
+    def remove_old_snapshots(destination: str, destination_conn_id: str | None = None) -> int:
+        from airflow_provider_achieveit.lake.prune import prune
+        from airflow_provider_achieveit.verify import open_lake
+
+        lake = open_lake(destination, destination_conn_id)
+        return sum(1 for _ in prune(lake, older_than=datetime.now(UTC) - timedelta(days=730)))
+
+    @task
     def verify_lake(destination: str, destination_conn_id: str | None = None) -> None:
         from airflow_provider_achieveit.lake.verify import verify
         from airflow_provider_achieveit.verify import open_lake
@@ -39,7 +49,7 @@ def achieveit_verify() -> None:
         if wrong:
             raise ValueError(f"{len(wrong)} problems and orphans; the first: {wrong[0].key} {wrong[0].what}")
 
-    verify_lake(DESTINATION)
+    remove_old_snapshots(DESTINATION) >> verify_lake(DESTINATION)
 
 
 achieveit_verify()

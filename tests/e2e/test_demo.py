@@ -63,6 +63,7 @@ def test_shows_what_landed(demo: subprocess.Popen[str]) -> None:
     for plan_id, items in DEMO_PLANS.items():
         assert re.search(rf"plan_items/plan={plan_id}/snapshot=.*\.parquet +{items:,} ", output), output
         assert f"_manifests/plan={plan_id}/snapshot=" in output
+    assert re.search(r"plan_name +status +items +overdue\n.+\n +\w", output), output
     assert left_running() == []
 
 

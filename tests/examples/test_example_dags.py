@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.sandbox import DEMO_PLANS
+from tests.lake.stores import LocalStores
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
@@ -52,3 +56,17 @@ print(sorted({{"pyarrow", "requests", "pandas", "starlette"}} & (set(sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_lake_is_verified_and_a_damaged_one_fails_the_task(client: AchieveItClient, tmp_path: Path) -> None:
+    """The two tasks of `achieveit_verify`, on a lake that is whole and then is not."""
+    lake = LocalStores(tmp_path / "lake")
+    manifest = export_plan(client, lake.sink(), "p1")
+    assert manifest is not None
+    dag = runpy.run_path(str(FOLDER / "achieveit_verify.py"))["achieveit_verify"]()
+    remove, verify = (dag.get_task(name).python_callable for name in ("remove_old_snapshots", "verify_lake"))
+    assert remove(lake.uri) == 0
+    verify(lake.uri)
+    lake.put(manifest["files"][0]["key"], None)
+    with pytest.raises(ValueError, match="is not there"):
+        verify(lake.uri)

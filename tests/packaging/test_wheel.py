@@ -45,6 +45,11 @@ def test_holds_every_module(names: set[str]) -> None:
     assert files | {"airflow_provider_achieveit/py.typed"} <= names
 
 
+def test_has_the_data_contract(names: set[str]) -> None:
+    """For tools that check a lake against it."""
+    assert "airflow_provider_achieveit/achieveit.odcs.yaml" in names
+
+
 def test_has_the_licence(wheel: Path, metadata: Message) -> None:
     """The wheel carries the Apache licence and names it."""
     assert metadata["License-Expression"] == "Apache-2.0"

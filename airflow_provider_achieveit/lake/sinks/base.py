@@ -257,6 +257,15 @@ class Sink(ManifestFolder, ABC):
         """Begin to land snapshots."""
 
     @abstractmethod
+    def remove_tables(self, plan_id: str, label: str) -> None:
+        """Remove all tables of a snapshot whose manifest is gone, as far as they are there.
+
+        Raises:
+            AchieveItContendedError: Others changed a table again and again.
+            AchieveItStoreError: The store refused.
+        """
+
+    @abstractmethod
     def orphans(self) -> Iterator[tuple[str, ObjectState]]:
         """Yield what lies in the folders of the tables and belongs to no manifest."""
 

@@ -49,6 +49,11 @@ class ParquetSink(Sink):
         """Begin to land snapshots; each is visible when `add` returns."""
         return _ParquetCommit(self, cancellation)
 
+    def remove_tables(self, plan_id: str, label: str) -> None:
+        """Remove the files of a snapshot whose manifest is gone."""
+        for table in SCHEMAS:
+            self.store.remove(layout.table_key(table, plan_id, label))
+
     def orphans(self) -> Iterator[tuple[str, ObjectState]]:
         """Yield the objects in the tables' folders that no manifest names."""
         named: set[str] = set()

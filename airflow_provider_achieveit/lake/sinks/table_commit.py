@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, encod
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit, refuse_older
 from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter, rows_by_plan, rows_without
-from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
+from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedTable
 from airflow_provider_achieveit.lake.sinks.null_lists import without_null_lists
 from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
 from airflow_provider_achieveit.lake.table_file import TableFile
@@ -154,14 +154,10 @@ class TableCommit(Commit):
     def _replace(self, table: LandedTable, added: Sequence[DataFile]) -> None:
         """Replace the rows of the plans under the label in one commit, based on the state that is loaded."""
         self._cancellation.check()
+        label, directory = self._label(), self._directory
         for tries in range(1, _COMMITS + 1):
             try:
-                with DataFileWriter(
-                    self._directory, table.name, self._label(), label_column=self._sink.label_column
-                ) as rest:
-                    removed = self._remove(table, rest)
-                    if removed or added:
-                        table.replace(self._label(), removed, [*added, *rest.finish()])
+                replace_rows(table, label, self._plans, added, directory, label_column=self._sink.label_column)
             except ConflictError as conflict:
                 log.info("Table %s: somebody else has committed meanwhile (%s)", table.key, conflict)
                 self._cancellation.sleep(min(backoff(tries), _LONGEST_PAUSE))
@@ -170,17 +166,6 @@ class TableCommit(Commit):
             else:
                 return
         raise AchieveItContendedError(f"table {table.key} was changed by others {_COMMITS} times during a commit")
-
-    def _remove(self, table: LandedTable, rest: DataFileWriter) -> list[LandedFile]:
-        """Return the files with rows of the plans; their rows of other plans go into new files."""
-        removed = []
-        for file in table.files(self._label(), self._plans):
-            there = set(rows_by_plan(file.fragment))
-            if there & self._plans:
-                removed.append(file)
-                if there - self._plans:
-                    rest.copy(rows_without(file.fragment, table.name, self._plans))
-        return removed
 
     def _note_versions(self, tables: Sequence[LandedTable]) -> None:
         by_name = {table.name: table for table in tables}
@@ -245,3 +230,37 @@ class TableCommit(Commit):
 def _renamed(file: DataFile) -> DataFile:
     """Give a data file another name: formats do not expect a file back that was removed."""
     return DataFile(file.path.rename(file.path.with_name(f"{uuid4()}.parquet")), file.rows, file.plans)
+
+
+def replace_rows(
+    table: LandedTable,
+    label: str,
+    plans: Collection[str],
+    added: Sequence[DataFile],
+    directory: Path,
+    *,
+    label_column: bool,
+) -> None:
+    """Replace the rows of some plans under a label in one commit, based on the state of the table that is loaded.
+
+    Args:
+        table: The table.
+        label: The label.
+        plans: The plans.
+        added: Their new rows.
+        directory: For the rows of other plans, which are copied out of the files that are removed.
+        label_column: Whether data files have the column `snapshot`.
+
+    Raises:
+        ConflictError: The table is in another state by now, and nothing was committed.
+    """
+    removed = []
+    with DataFileWriter(directory, table.name, label, label_column=label_column) as rest:
+        for file in table.files(label, plans):
+            there = set(rows_by_plan(file.fragment))
+            if there.intersection(plans):
+                removed.append(file)
+                if there.difference(plans):
+                    rest.copy(rows_without(file.fragment, table.name, plans))
+        if removed or added:
+            table.replace(label, removed, [*added, *rest.finish()])

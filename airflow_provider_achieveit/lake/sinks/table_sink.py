@@ -14,16 +14,19 @@ import pyarrow as pa
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.lake import layout
-from airflow_provider_achieveit.lake.errors import AchieveItManifestError
+from airflow_provider_achieveit.lake.errors import AchieveItContendedError, AchieveItManifestError
 from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
 from airflow_provider_achieveit.lake.sinks.data_files import rows_by_plan, write_back
-from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile, LandedTable
+from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
+from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit, replace_rows
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
+
+#: How often rows are removed when others commit to the table first.
+_COMMITS = 20
 
 
 class TableSink(Sink):
@@ -68,6 +71,20 @@ class TableSink(Sink):
         """Begin to land snapshots of one label; none is visible before `finish`."""
         self._counted.clear()
         return TableCommit(self, cancellation)
+
+    def remove_tables(self, plan_id: str, label: str) -> None:
+        """Remove the rows of a snapshot whose manifest is gone, with a commit for each table that has some."""
+        with scratch_directory() as directory:
+            for name in SCHEMAS:
+                table = self.table(name)
+                for _ in range(_COMMITS):
+                    if not table.load():
+                        break
+                    with suppress(ConflictError):
+                        replace_rows(table, label, {plan_id}, [], directory, label_column=self.label_column)
+                        break
+                else:
+                    raise AchieveItContendedError(f"table {table.key} was changed by others {_COMMITS} times")
 
     def orphans(self) -> Iterator[tuple[str, ObjectState]]:
         """Yield the snapshots that have rows in a table and no manifest that names the table."""
