@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from airflow_provider_achieveit.api.plan import PlanClient
 from airflow_provider_achieveit.lake.derive import Derived, derive_tables, nearest_before, tables_asked_for
@@ -17,7 +19,6 @@ from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read.page_merger import NotProvenError
 from airflow_provider_achieveit.lake.read.snapshot import Snapshot, TooLong, read_one_page, read_snapshot
 from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
-from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Export:
         options: The options of the export.
         run: The Airflow task that asks for the export.
         before_landing: Called before a plan lands.
+        scratch: A temporary directory of the task.
     """
 
     sink: Sink
@@ -72,6 +74,7 @@ class Export:
     options: ExportOptions
     run: Run | None
     before_landing: Callable[[], None]
+    scratch: Path
 
     def try_one_page(self, plan: PlanClient) -> Landed | Unchanged | Later:
         """Export a plan that fits on one page.
@@ -84,7 +87,7 @@ class Export:
             # A plan that cannot be skipped is not asked for its version: that saves a request.
             if latest is not None and self._has_all(latest) and landed_version(latest) == plan.version():
                 return Unchanged(latest)
-        with scratch_directory() as directory:
+        with self._directory() as directory:
             try:
                 found = read_one_page(plan, directory)
             except NotProvenError:
@@ -97,7 +100,7 @@ class Export:
         Raises:
             AchieveItError: As in `api.errors` and `lake.errors`; nothing of the plan was published then.
         """
-        with scratch_directory() as directory:
+        with self._directory() as directory:
             snapshot = read_snapshot(
                 plan,
                 directory,
@@ -105,6 +108,12 @@ class Export:
                 accept_inconsistent=self.options.on_inconsistent == "accept",
             )
             return self._land(plan, snapshot, directory)
+
+    @contextmanager
+    def _directory(self) -> Iterator[Path]:
+        """Give a directory for the files of one plan, which are removed once the sink has them."""
+        with TemporaryDirectory(dir=self.scratch, ignore_cleanup_errors=True) as directory:
+            yield Path(directory)
 
     def _land(self, plan: PlanClient, snapshot: Snapshot, directory: Path) -> Landed | Unchanged:
         latest = None

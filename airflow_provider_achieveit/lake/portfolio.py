@@ -19,6 +19,7 @@ from airflow_provider_achieveit.lake.export import Export, Landed, Later, Unchan
 from airflow_provider_achieveit.lake.layout import make_label
 from airflow_provider_achieveit.lake.manifest import Manifest, Run, landed_version
 from airflow_provider_achieveit.lake.options import ExportOptions
+from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Sink
 from airflow_provider_achieveit.lake.tries import Tries
 
@@ -124,9 +125,9 @@ def export_plans(
     sink.check()
     if tries is not None:
         label = tries.begin(label, started, plan_ids)
-    with sink.begin(client.cancellation) as commit:
+    with scratch_directory() as scratch, sink.begin(client.cancellation) as commit:
         before_landing = tries.write if tries is not None else _nothing
-        export = Export(sink, commit, label, started, options or ExportOptions(), run, before_landing)
+        export = Export(sink, commit, label, started, options or ExportOptions(), run, before_landing, scratch)
         portfolio = _Portfolio(client, export, tries)
         portfolio.run(plans)
         landed = {manifest["plan_id"]: manifest for manifest in commit.finish()}
