@@ -15,7 +15,8 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.options import TableFormat, require_format
-from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
+from airflow_provider_achieveit.lake.sinks.base import Sink
+from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 

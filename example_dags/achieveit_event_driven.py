@@ -1,46 +1,58 @@
-"""Export a plan whenever it changes: an asset watcher starts this DAG, there is no schedule at all.
+"""Export plans whenever they change: an asset watcher starts this DAG, there is no schedule at all.
 
-Every run has a snapshot label of its own, so all states that were seen stay in the lake. An event is not announced
-again when its export fails: the retries are what mends that, and a nightly export (docs/change-detection.md) what
-catches the rest. Runs as it stands on the sandbox; needs Airflow 3.
+One watcher looks at all plans. Airflow can fold the events of several plans into one run: each run exports exactly the
+plans that its events name. Every run has a snapshot label of its own, so all states that were seen stay in the lake. An
+event is not announced again when its export fails: the retries are what mends that, and a nightly export
+(docs/change-detection.md) what catches the rest. Runs as it stands on the sandbox; needs Airflow 3.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
-from airflow.sdk import DAG, Asset, AssetWatcher
+from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-from airflow_provider_achieveit.triggers.achieveit import AchieveItPlanChangeTrigger
+from airflow_provider_achieveit.triggers.achieveit import AchieveItPlanChangeTrigger, plan_ids_of
 
+SANDBOX_PLANS = [
+    "3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01",
+    "8b7d2e94-0c1f-4a63-b5e8-47a9c3d81f02",
+    "c5e19a70-6f38-4d2b-8a14-9e0b7d52c603",
+]
 # What a watcher watches is fixed when the DAG is parsed, so neither can be a Param.
-PLAN_ID = os.environ.get("ACHIEVEIT_EXAMPLE_PLAN", "3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01")
+PLAN_IDS = [text for text in os.environ.get("ACHIEVEIT_EXAMPLE_PLANS", "").split(",") if text] or SANDBOX_PLANS
 DESTINATION = os.environ.get("ACHIEVEIT_EXAMPLE_LAKE", "file:///tmp/achieveit-lake")
 POLL_INTERVAL = float(os.environ.get("ACHIEVEIT_EXAMPLE_POLL_INTERVAL", "60"))
 
-plan = Asset(
-    f"achieveit://plans/{PLAN_ID}",
+plans = Asset(
+    "achieveit://plans",
     watchers=[
         AssetWatcher(
-            name="plan_change",
-            trigger=AchieveItPlanChangeTrigger(plan_id=PLAN_ID, poll_interval=POLL_INTERVAL),
+            name="plan_changes",
+            trigger=AchieveItPlanChangeTrigger(plan_ids=PLAN_IDS, poll_interval=POLL_INTERVAL),
         )
     ],
 )
 
 with DAG(
     "achieveit_event_driven",
-    schedule=[plan],
+    schedule=[plans],
     max_active_runs=1,
     default_args={"retries": 5, "retry_delay": timedelta(minutes=2)},
     tags=["achieveit", "example"],
     doc_md=__doc__,
 ):
+
+    @task
+    def changed_plans(triggering_asset_events: Any = None) -> list[str]:
+        return plan_ids_of(triggering_asset_events)
+
     AchieveItExportOperator(
         task_id="export",
-        plan_id=PLAN_ID,
+        plan_ids=changed_plans(),
         destination=DESTINATION,
         snapshot="%Y-%m-%dT%H%M%SZ",
     )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_achieveit.lake.options import ExportOptions
     from airflow_provider_achieveit.lake.portfolio import Report, export_plan, export_plans
     from airflow_provider_achieveit.lake.read.snapshot import read_table
-    from airflow_provider_achieveit.lake.sinks.base import ManifestFolder, Sink
+    from airflow_provider_achieveit.lake.sinks.base import Sink
+    from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
     from airflow_provider_achieveit.lake.sinks.objects import Store
     from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
@@ -39,7 +40,7 @@ __all__ = [
 _HOMES = {
     "ExportOptions": "options",
     "Manifest": "manifest",
-    "ManifestFolder": "sinks.base",
+    "ManifestFolder": "sinks.manifest_folder",
     "ParquetSink": "sinks.parquet",
     "Report": "portfolio",
     "Sink": "sinks.base",

@@ -11,7 +11,7 @@ from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItUnknownVersionError
 
 if TYPE_CHECKING:
-    from airflow_provider_achieveit.lake.sinks.base import ManifestFolder
+    from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
 
 
 @dataclass(frozen=True)

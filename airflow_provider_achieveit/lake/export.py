@@ -171,10 +171,10 @@ class Export:
         return is_current and self.sink.is_whole(manifest)
 
     def _is_same_content(self, snapshot: Snapshot, latest: Manifest) -> bool:
-        """Return whether a plan whose version is unknown can be skipped because of its content."""
+        """Return whether a plan can be skipped because of its content, as where its version is unknown."""
         return (
             self.options.if_unchanged == "skip"
-            and not snapshot.version.is_known
+            and snapshot.consistent
             and latest["consistent"]
             and snapshot.items.sha256 == latest["content_hash"]
             and self._has_all(latest)

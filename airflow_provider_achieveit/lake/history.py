@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.manifest import Manifest, read_time
-from airflow_provider_achieveit.lake.sinks.base import ManifestFolder
+from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
 
 log = logging.getLogger(__name__)
 

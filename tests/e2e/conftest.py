@@ -86,6 +86,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     environment = {
         "TMPDIR": str(spool),
         "ACHIEVEIT_EXAMPLE_PLAN": PLAN,
+        "ACHIEVEIT_EXAMPLE_PLANS": PLAN,
         "ACHIEVEIT_EXAMPLE_LAKE": f"file://{lake}",
         "ACHIEVEIT_EXAMPLE_POLL_INTERVAL": str(POLL_INTERVAL),
         "ACHIEVEIT_TEST_PLANS": f"{PLAN} {SMALL_PLAN}",

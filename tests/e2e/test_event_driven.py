@@ -30,7 +30,9 @@ def test_an_edit_runs_the_export_once_and_the_report_after_it(stage: Stage) -> N
     assert event["current"]["item_id"] == edited["id"]
     assert event["current"]["last_updated"][:26] == edited["lastUpdated"][:26]
     assert "Grow revenue" in event["reason"]
-    label = stage.airflow.xcom(WATCHER, run["dag_run_id"], "export")["snapshot"]
+    (manifest,) = stage.airflow.xcom(WATCHER, run["dag_run_id"], "export")
+    assert manifest["plan_id"] == PLAN
+    label = manifest["snapshot"]
     table = pq.read_table(stage.lake / f"plan_items/plan={PLAN}/snapshot={label}/plan_items.parquet")
     assert table.num_rows == 2000
     assert "Grow revenue" in table.column("name").to_pylist()

@@ -17,9 +17,10 @@ from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.errors import AchieveItContendedError, AchieveItOutdatedError
 from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, encode
 from airflow_provider_achieveit.lake.scratch import scratch_directory
-from airflow_provider_achieveit.lake.sinks.base import Commit, refuse_older
+from airflow_provider_achieveit.lake.sinks.base import Commit
 from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter, rows_by_plan, rows_without
 from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedTable
+from airflow_provider_achieveit.lake.sinks.manifest_folder import refuse_older
 from airflow_provider_achieveit.lake.sinks.null_lists import without_null_lists
 from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
 from airflow_provider_achieveit.lake.table_file import TableFile
