@@ -28,6 +28,14 @@ demo: $(VENV)/.installed ## Export three sandbox plans with a real Airflow into 
 test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
 	@$(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: test-slow
+test-slow: $(VENV)/.installed ## Run the tests that take minutes: kills at every step, races, installations
+	@$(PY) -m pytest -m "slow and not e2e" --numprocesses=logical --maxprocesses=4 --dist=load $(ARGS)
+
+.PHONY: test-more
+test-more: $(VENV)/.installed ## Run all tests with thousands of random schedules (hours)
+	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e" --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
 .PHONY: test-oldest
 test-oldest: $(VENV)-oldest/.installed ## Run the tests of api and lake on the oldest packages that pyproject.toml allows
 	@$(VENV)-oldest/bin/python -m pytest tests/api tests/lake --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
@@ -61,7 +69,7 @@ matrix: $(AIRFLOWS:%=matrix-%) ## Run every supported Airflow with all its proce
 .PHONY: $(AIRFLOWS:%=matrix-%)
 $(AIRFLOWS:%=matrix-%): matrix-%: $(VENV)-%/.installed
 	@echo "Airflow $*"
-	@$(VENV)-$*/bin/python -m pytest -m "" tests/airflow $(ARGS)
+	@$(VENV)-$*/bin/python -m pytest -m "not slow" tests/airflow $(ARGS)
 
 .PHONY: constraints
 constraints: $(UV) ## Resolve the tested sets of packages anew (ARGS=3.2 for one)

@@ -12,6 +12,8 @@ import pytest
 from airflow_provider_achieveit.sandbox import Sandbox
 from dev.processes import clean_environment
 
+pytestmark = pytest.mark.slow
+
 DAGS = ("as_text", "as_native_objects")
 GIVEN = {
     "plan_id": "1",  # natively a number

@@ -16,6 +16,8 @@ from dev.processes import clean_environment
 if TYPE_CHECKING:
     from tests.support.faulty_sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 #: Saves connections, and posts for each what the UI (3.3.2) posts after it was opened and "Test" was pressed: the
 #: password is masked, and a port that is not there is 0.
 PROGRAM = """

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.support.faulty_sandbox import Plan, Sandbox
 
+pytestmark = pytest.mark.slow
+
 DATA = table_key(PLAN_ITEMS_TABLE, "p", "now")
 CHANGES = table_key("plan_item_changes", "p", "now")
 MANIFEST = manifest_key("p", "now")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.support.faulty_sandbox import Sandbox
 
 
+pytestmark = pytest.mark.slow
+
+
 def test_memory_does_not_grow_with_the_number_of_snapshots(
     tmp_path: Path, client: AchieveItClient, sandbox: Sandbox
 ) -> None:

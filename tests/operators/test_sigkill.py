@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Export = Callable[..., AchieveItExportOperator]
 
+pytestmark = pytest.mark.slow
+
 KILLS = 30
 DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
 CHANGES = table_key("plan_item_changes", "p1", "now")

@@ -7,6 +7,8 @@ import pytest
 from airflow_provider_achieveit import __version__
 from tests.packaging.conftest import ROOT, Environment, uv
 
+pytestmark = pytest.mark.slow
+
 CONNECTION_TYPE = "achieveit"
 HOOK = "airflow_provider_achieveit.hooks.achieveit.AchieveItHook"
 

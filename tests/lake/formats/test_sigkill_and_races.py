@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     #: Starts a program that lands what it is told.
     Start = Callable[[], "Lander"]
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 
 
