@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plans
