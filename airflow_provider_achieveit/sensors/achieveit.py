@@ -145,7 +145,7 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
             with AchieveItHook(waiting.achieveit_conn_id).get_conn() as client:
                 findings = find_changes(client, waiting.plan_ids, baseline, waiting.detect, self._warned)
         changes = [change.to_json() for change in findings.changes]
-        self._log(changes, [str(error) for error in findings.failures])
+        self._log_changes(changes, [str(error) for error in findings.failures])
         if not changes and self.deferrable:
             count = len(waiting.plan_ids)
             plans = f"Plan {waiting.plan_ids[0]} was" if count == 1 else f"{count} plans were"
@@ -153,7 +153,7 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
             log.info(what, plans, baseline, self.poke_interval)
         return changes
 
-    def _log(self, changes: list[dict[str, Any]], failures: list[str]) -> None:
+    def _log_changes(self, changes: list[dict[str, Any]], failures: list[str]) -> None:
         for change in changes:
             log.info("Plan %s has changed: %s", change["plan_id"], change["reason"])
         for failure in failures:
@@ -205,7 +205,7 @@ class AchieveItPlanChangeSensor(BaseSensorOperator):
             changes = event.get("changes") if isinstance(event, dict) else None
             if not isinstance(changes, list) or not changes or not all(map(_is_change, changes)):
                 raise _foreign(event)
-        self._log(changes, event.get("failures", []))
+        self._log_changes(changes, event.get("failures", []))
         return self._result(changes)
 
 
