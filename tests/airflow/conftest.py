@@ -59,6 +59,13 @@ class Stage:
 
         self.airflow.wait_until(reached, f"{tasks} to be {state}")
 
+    def wait_for_watchers(self, count: int) -> None:
+        """Wait until so many watchers run: what changes before the first look of one is not news to it."""
+        running = (
+            "SELECT 1 FROM trigger WHERE classpath LIKE '%.AchieveItPlanChangeTrigger' AND triggerer_id IS NOT NULL"
+        )
+        self.airflow.wait_until(lambda: len(self._query(running)) >= count, f"{count} watchers to run")
+
     def triggerer(self) -> set[psutil.Process]:
         """Return the processes of the triggerer."""
         return set(self.airflow.programs["triggerer"].family())

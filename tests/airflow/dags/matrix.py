@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,10 @@ def save_results(results: dict[str, Any]) -> None:
     save("sensors", results)
 
 
-with DAG("waiting", schedule="@once", start_date=START, catchup=False):
+# Airflow itself fails a task now and then that is resumed while its scheduler still notes the deferral.
+RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1)}
+
+with DAG("waiting", schedule="@once", start_date=START, catchup=False, default_args=RETRIES):
     export = AchieveItExportOperator.partial(task_id="export", **LAKE).expand(plan_id=[KEPT, EDITED])
     sensors = {
         name: AchieveItPlanChangeSensor(task_id=name, deferrable=True, poke_interval=1, timeout=600, **arguments)
