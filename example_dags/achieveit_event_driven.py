@@ -48,7 +48,8 @@ with DAG(
 
     @task
     def changed_plans(triggering_asset_events: Any = None) -> list[str]:
-        return plan_ids_of(triggering_asset_events)
+        # A run that somebody starts by hand has no events: it exports all plans.
+        return plan_ids_of(triggering_asset_events or {}) or PLAN_IDS
 
     AchieveItExportOperator(
         task_id="export",

@@ -59,7 +59,7 @@ def test_a_killed_export_changes_nothing_and_leaves_nothing(stage: Stage) -> Non
     run_id = _trigger(stage)
     assert airflow.wait_for_run(WATCHER, run_id) == "success"
     after = _objects(stage)
-    manifest = airflow.xcom(WATCHER, run_id, "export")
+    (manifest,) = airflow.xcom(WATCHER, run_id, "export")
     keys = {file["key"] for file in manifest["files"]}
     assert set(after) == {*before, *keys, f"_manifests/plan={PLAN}/snapshot={manifest['snapshot']}.json"}
     landed = f"plan_items/plan={PLAN}/snapshot={manifest['snapshot']}/plan_items.parquet"
