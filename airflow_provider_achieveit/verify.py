@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections import Counter
@@ -135,4 +136,9 @@ def _seconds(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of Arrow and deltalake can still be ending. Python's own exit destroys what they use, which aborts the
+    # process now and then, and the exit code is lost.
+    os._exit(code)
