@@ -79,6 +79,7 @@ def found(sink: Sink, grace: timedelta = NOW) -> list[tuple[str, str]]:
     return [(finding.kind, finding.key) for finding in verify(sink, grace=grace)]
 
 
+@pytest.mark.slow  # it downloads and changes every object of a lake, several times over
 def test_it_is_alike_in_every_store(stores: Stores, fill: Callable[[Sink], None]) -> None:
     """On local files, S3 and GCS: nothing is found in a whole lake; then what is removed, truncated, swapped, added."""
     fill(stores.sink())

@@ -101,17 +101,13 @@ def test_a_plan_lands_the_same_in_every_store(stores: Stores, sandbox: Sandbox) 
     assert_whole(stores, export(sandbox, stores))
 
 
-@every_store
-@pytest.mark.parametrize("request_number", range(1, 7))
 @pytest.mark.parametrize(
-    "fault",
-    [
-        {"status": 403},
-        pytest.param({"truncate": 200}, marks=pytest.mark.slow),
-        pytest.param({"reset": True}, marks=pytest.mark.slow),
-    ],
-    ids=["403", "cut", "reset"],
+    "stores",
+    ["files", pytest.param("s3", marks=pytest.mark.slow), pytest.param("gcs", marks=pytest.mark.slow)],
+    indirect=True,
 )
+@pytest.mark.parametrize("request_number", range(1, 7))
+@pytest.mark.parametrize("fault", [{"status": 403}, {"truncate": 200}, {"reset": True}], ids=["403", "cut", "reset"])
 def test_a_fault_at_any_request_changes_nothing(
     stores: Stores, sandbox: Sandbox, request_number: int, fault: dict[str, Any]
 ) -> None:

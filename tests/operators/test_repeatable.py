@@ -91,6 +91,7 @@ for plan in sys.argv[3:]:
 """
 
 
+@pytest.mark.slow  # it reads a large plan twice
 def test_a_plan_four_times_as_large_takes_hardly_more_memory(lake: LocalStores, sandbox: Sandbox) -> None:
     """Peak memory of one process, after 20,000 items and then after 80,000: pages and row groups, not the plan."""
     sandbox.put_plan("small", 20_000)

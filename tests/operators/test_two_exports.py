@@ -39,7 +39,7 @@ def tenants() -> Iterator[list[Sandbox]]:
         yield [first, second]
 
 
-@pytest.mark.parametrize("kind", ["lake", "s3"])
+@pytest.mark.parametrize("kind", ["lake", pytest.param("s3", marks=pytest.mark.slow)])
 def test_the_later_read_wins_whole(kind: str, request: pytest.FixtureRequest, tenants: list[Sandbox]) -> None:
     """Ten races; whichever export has read later, a reader finds its file and its manifest.
 

@@ -17,6 +17,8 @@ from tests.support.faulty_sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow  # a whole database, and DAG runs in it
+
 MODES = ("poke", "reschedule", "deferrable")
 PLANS = [f"plan-{mode}" for mode in MODES]
 

@@ -255,6 +255,7 @@ def test_the_back_off_respects_what_the_server_asks_up_to_the_maximum() -> None:
     assert pause(float("inf")) == MAX_BACKOFF
 
 
+@pytest.mark.slow  # it waits out several back-offs
 @pytest.mark.parametrize("fault", [{"status": 401}, {"reset": True}, {"status": 429, "retry_after_date": 0.5}])
 async def test_one_log_line_for_each_change_of_state(
     stage: Stage, caplog: pytest.LogCaptureFixture, fault: dict[str, Any]
