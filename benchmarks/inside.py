@@ -69,12 +69,13 @@ def _exporter(url: str) -> Callable[[str], float]:
     from airflow_provider_achieveit.api.settings import ClientSettings
     from airflow_provider_achieveit.lake.portfolio import export_plan
     from airflow_provider_achieveit.lake.sinks.objects import Store
+    from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
     def export(plan: str) -> float:
         client = AchieveItClient(KEY, ClientSettings(base_url=url, max_concurrency=1))
         with tempfile.TemporaryDirectory() as lake:
             start = time.process_time()
-            export_plan(client, Store(LocalFileSystem(), lake), plan)
+            export_plan(client, ParquetSink(Store(LocalFileSystem(), lake)), plan)
             spent = time.process_time() - start
         client.close()
         return spent
@@ -147,9 +148,9 @@ def stages(url: str, plan: str, items: str) -> dict[str, Any]:
         ("check", pages, "repeated_ids"),
         ("encode", table_file.TableWriter, "add"),
         ("encode", table_file.TableWriter, "__exit__"),
-        ("hash", export, "sha256"),
+        ("changes", export, "derive_tables"),
         ("hash", objects.Store, "sha256"),
-        ("upload", objects.Store, "publish"),
+        ("upload", objects.Store, "swap"),
     ):
         meter.time(stage, owner, name)
     whole = run(plan)

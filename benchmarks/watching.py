@@ -36,7 +36,7 @@ async def watch(server: Server, plans: list[str], interval: float, minutes: floa
             raise AssertionError(event)
 
     watchers = [
-        asyncio.create_task(consume(AchieveItPlanChangeTrigger(plan, poll_interval=interval))) for plan in plans
+        asyncio.create_task(consume(AchieveItPlanChangeTrigger(plan_id=plan, poll_interval=interval))) for plan in plans
     ]
     first = sorted(await lags(time.monotonic() + interval / 2))
     await asyncio.to_thread(server.control, "DELETE", "/requests")

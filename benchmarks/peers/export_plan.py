@@ -11,12 +11,13 @@ from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.sinks.objects import Store
+from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
 
 def main(url: str, plan: str, out: str, max_concurrency: str = "4") -> None:
     client = AchieveItClient("sandbox-key", ClientSettings(base_url=url, max_concurrency=int(max_concurrency)))
-    manifest = export_plan(client, Store(LocalFileSystem(), out), plan)
-    client.close()
+    with client:
+        manifest = export_plan(client, ParquetSink(Store(LocalFileSystem(), out)), plan)
     assert manifest is not None
     assert manifest["consistent"]
 
