@@ -60,7 +60,7 @@ format: $(VENV)/.installed ## Format the code and repair what ruff can
 	@$(PY) -m ruff format
 
 .PHONY: bench
-bench: $(VENV)/.installed ## Measure against the peers (minutes; see benchmarks/)
+bench: $(VENV)/.installed ## Measure against the peers, and many plans in one task (ARGS="portfolio" for a part)
 	@$(PY) benchmarks/run.py $(ARGS)
 
 .PHONY: matrix
