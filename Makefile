@@ -63,6 +63,10 @@ format: $(VENV)/.installed ## Format the code and repair what ruff can
 bench: $(VENV)/.installed ## Measure against the peers, and many plans in one task (ARGS="portfolio" for a part)
 	@$(PY) benchmarks/run.py $(ARGS)
 
+.PHONY: docs
+docs: $(VENV)-docs/.installed ## Build the documentation as a site into build/site; a warning is an error
+	@$(VENV)-docs/bin/zensical build --clean --strict
+
 .PHONY: matrix
 matrix: $(AIRFLOWS:%=matrix-%) ## Run every supported Airflow with all its processes, two at a time with -j2 (make matrix-2.11 for one)
 
@@ -96,6 +100,13 @@ $(VENV)-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
 	@echo "Installing Airflow $* into $(VENV)-$*"
 	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
 	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --requirements constraints/airflow-$*.txt --editable '.[s3,sandbox]' --group smoke
+	@touch $@
+
+# The site is made from the text of the package alone.
+$(VENV)-docs/.installed: pyproject.toml | $(UV)
+	@echo "Installing what makes the documentation's site into $(VENV)-docs"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-docs
+	@$(UV) pip install --quiet --python $(VENV)-docs/bin/python --group docs
 	@touch $@
 
 # Neither api nor lake needs Airflow, whose own oldest packages would only hold back those of the tests.

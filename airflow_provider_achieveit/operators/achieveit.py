@@ -70,8 +70,8 @@ class AchieveItExportOperator(BaseOperator):
         plan_ids: Or many plans in one task, which returns the list of their manifests: a list of ids, or of changes as
             the sensor returns them, or text: JSON, or ids separated by commas, blanks or line breaks. Each plan is
             all or nothing by itself, and one that fails stops no other. An empty list skips the task.
-        destination: Where to: `file://`, `s3://`, `gs://`, `abfs://` or any other path that Airflow's
-            `ObjectStoragePath` knows.
+        destination: Where to: an absolute path, or a URI of a store that swaps whole objects: `file://`, `s3://`,
+            `gs://` or `abfs://`. An `ObjectStoragePath` of such a URI is taken as well.
         destination_conn_id: Airflow connection of the store; None for its own default credentials. Once given, it must
             not render to nothing.
         achieveit_conn_id: Airflow connection of AchieveIt.
