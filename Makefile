@@ -75,6 +75,11 @@ $(AIRFLOWS:%=matrix-%): matrix-%: $(VENV)-%/.installed
 	@echo "Airflow $*"
 	@$(VENV)-$*/bin/python -m pytest -m "not slow" tests/airflow $(ARGS)
 
+.PHONY: release-check
+release-check: $(VENV)-release/.installed ## Build twice, compare, and try the wheel in empty environments (minutes)
+	@mkdir -p dist
+	@$(VENV)-release/bin/python -m dev.release_check
+
 .PHONY: constraints
 constraints: $(UV) ## Resolve the tested sets of packages anew (ARGS=3.2 for one)
 	@$(PY) -m dev.constraints $(ARGS)
@@ -102,11 +107,11 @@ $(VENV)-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
 	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --requirements constraints/airflow-$*.txt --editable '.[s3,sandbox]' --group smoke
 	@touch $@
 
-# The site is made from the text of the package alone.
-$(VENV)-docs/.installed: pyproject.toml | $(UV)
-	@echo "Installing what makes the documentation's site into $(VENV)-docs"
-	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-docs
-	@$(UV) pip install --quiet --python $(VENV)-docs/bin/python --group docs
+# These two know the package only from outside.
+$(VENV)-docs/.installed $(VENV)-release/.installed: $(VENV)-%/.installed: pyproject.toml | $(UV)
+	@echo "Installing what '$*' needs into $(VENV)-$*"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
+	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --group $*
 	@touch $@
 
 # Neither api nor lake needs Airflow, whose own oldest packages would only hold back those of the tests.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from airflow_provider_achieveit.get_provider_info import conn_fields, get_provider_info
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
@@ -126,9 +127,24 @@ def test_every_test_that_a_page_names_is_there(page: Path) -> None:
         assert (ROOT / target).exists(), target
 
 
+def listed_targets() -> set[str]:
+    """The targets that `make` lists."""
+    listed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"^  make ([\w-]+)", listed, re.MULTILINE))
+
+
 def test_every_make_target_that_is_named_is_there() -> None:
     """As `make help` lists them."""
-    listed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    targets = set(re.findall(r"^  make ([\w-]+)", listed, re.MULTILINE))
-    named = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([\w-]+)", page.read_text(), re.MULTILINE)}
-    assert {"demo", "test", "airflow"} <= named <= targets
+    pages = [*PAGES, ROOT / "CONTRIBUTING.md"]
+    named = {name for page in pages for name in re.findall(r"(?:^|`)make ([\w-]+)", page.read_text(), re.MULTILINE)}
+    assert {"demo", "test", "airflow"} <= named <= listed_targets()
+
+
+def test_workflows_call_make_targets_that_are_there() -> None:
+    """They can't run here, but what they call can."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())
+    targets = {*workflow["jobs"]["make"]["strategy"]["matrix"]["target"], "release-check"}
+    assert targets <= listed_targets()
+    supported = re.search(r"^AIRFLOWS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert supported is not None
+    assert workflow["jobs"]["airflow"]["strategy"]["matrix"]["airflow"] == supported[1].split()
