@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -155,6 +156,14 @@ def test_what_people_did_is_told(ask: Callable[[str], list[Row]], lake: Lake) ->
     assert (row["id"], row["name"], row["to_snapshot"]) == (dropped["id"], dropped["name"], "2026-11-05")
     history = {(row["to_snapshot"], row["field"]) for row in ask("History")}
     assert {("2026-11-02", None), ("2026-11-03", "due")} <= history
+
+
+def test_every_label_counts_every_plan(ask: Callable[[str], list[Row]]) -> None:
+    """Also those that did not land under it."""
+    items: Counter[str] = Counter()
+    for row in ask("Status over time, all"):
+        items[row["snapshot"]] += row["items"]
+    assert items == {"2026-11-02": 40 + 12, "2026-11-03": 40 + 12, "2026-11-05": 39 + 12}
 
 
 def test_the_week_counts_each_edited_item_once(ask: Callable[[str], list[Row]]) -> None:
