@@ -4,6 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 AIRFLOWS := 2.11 3.0 3.1 3.2 3.3
+SPARKS := 3.5 4
 CONSTRAINTS := constraints/airflow-3.3.txt
 # More arguments for what a target runs: make test ARGS="-k client -x"
 ARGS :=
@@ -14,7 +15,7 @@ ARGS :=
 MAKEFLAGS += --no-builtin-rules
 
 # Nothing here may touch the Airflow, or use the connections, of whoever calls make.
-unexport $(filter AIRFLOW% _AIRFLOW%,$(.VARIABLES)) PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport $(filter AIRFLOW% _AIRFLOW%,$(.VARIABLES)) PYTHONPATH PYTHONHOME VIRTUAL_ENV SPARK_HOME
 
 .PHONY: help
 help: ## Show this list
@@ -30,15 +31,23 @@ test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed ## Run the tests that take minutes: kills at every step, races, installations
-	@$(PY) -m pytest -m "slow and not e2e" --numprocesses=logical --maxprocesses=4 --dist=load $(ARGS)
+	@$(PY) -m pytest -m "slow and not e2e and not spark" --numprocesses=logical --maxprocesses=4 --dist=load $(ARGS)
 
 .PHONY: test-more
 test-more: $(VENV)/.installed ## Run all tests with thousands of random schedules (hours)
-	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e" --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e and not spark" --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-oldest
 test-oldest: $(VENV)-oldest/.installed ## Run the tests of api and lake on the oldest packages that pyproject.toml allows
 	@$(VENV)-oldest/bin/python -m pytest tests/api tests/lake --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+
+.PHONY: test-spark
+test-spark: $(SPARKS:%=test-spark-%) ## Read and query lakes with Spark 3.5 and 4 (needs Java 17; make test-spark-4 for one)
+
+.PHONY: $(SPARKS:%=test-spark-%)
+$(SPARKS:%=test-spark-%): test-spark-%: $(VENV)-spark-%/.installed
+	@echo "Spark $*"
+	@$(VENV)-spark-$*/bin/python -m pytest -m spark tests/spark $(ARGS)
 
 .PHONY: airflow
 airflow: $(VENV)/.installed ## Look around: Airflow's UI on localhost with sandbox, connection and example DAGs, until Ctrl-C
@@ -115,10 +124,8 @@ $(VENV)-docs/.installed $(VENV)-release/.installed: $(VENV)-%/.installed: pyproj
 	@touch $@
 
 # Neither api nor lake needs Airflow, whose own oldest packages would only hold back those of the tests.
-$(VENV)-oldest/.installed: pyproject.toml | $(UV)
-	@echo "Installing the oldest packages into $(VENV)-oldest"
-	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-oldest
-	@printf '%s\n' apache-airflow apache-airflow-providers-amazon > $(VENV)-oldest/without.txt
-	@$(UV) pip install --quiet --python $(VENV)-oldest/bin/python --excludes $(VENV)-oldest/without.txt --resolution lowest-direct --editable '.[sandbox]'
-	@$(UV) pip install --quiet --python $(VENV)-oldest/bin/python --excludes $(VENV)-oldest/without.txt --editable '.[sandbox]' --group test s3fs
+$(VENV)-oldest/.installed $(SPARKS:%=$(VENV)-spark-%/.installed): $(VENV)-%/.installed: pyproject.toml constraints/%.txt | $(UV)
+	@echo "Installing the packages of constraints/$*.txt into $(VENV)-$*"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
+	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --no-deps --requirements constraints/$*.txt --editable .
 	@touch $@
