@@ -20,8 +20,7 @@ from airflow_provider_achieveit.lake.manifest import (
 )
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
-from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
-from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, SwappedMeanwhileError
 
 if TYPE_CHECKING:  # pyarrow: a trigger is imported with every DAG file that has an asset watcher
     from airflow_provider_achieveit.lake.table_file import TableFile

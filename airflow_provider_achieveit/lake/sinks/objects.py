@@ -18,7 +18,7 @@ from airflow_provider_achieveit.lake.layout import STAGING_PREFIX
 from airflow_provider_achieveit.lake.scratch import locked_directory, sweep
 from airflow_provider_achieveit.lake.sinks import _uploads
 from airflow_provider_achieveit.lake.sinks._local import local_copy, local_state
-from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, remote_state
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, SwappedMeanwhileError, remote_state
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -27,10 +27,6 @@ T = TypeVar("T")
 
 #: Bytes that are held in memory while an object is read.
 _CHUNK = 8 * 2**20
-
-
-class SwappedMeanwhileError(Exception):
-    """The object is not what it was when it was looked at."""
 
 
 class Store:
