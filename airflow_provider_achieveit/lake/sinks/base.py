@@ -125,7 +125,13 @@ class Commit(ABC):
     """The landing of one task's snapshots; a context manager.
 
     An error of `add` is one plan's own, an error of `finish` is everybody's.
+
+    Attributes:
+        created: Names of the tables that `finish` had to create, in a table format.
     """
+
+    def __init__(self) -> None:
+        self.created: set[str] = set()
 
     def __enter__(self) -> Self:
         return self

@@ -69,6 +69,7 @@ class ParquetSink(Sink):
 
 class _ParquetCommit(Commit):
     def __init__(self, sink: ParquetSink, cancellation: Cancellation) -> None:
+        super().__init__()
         self._sink = sink
         self._cancellation = cancellation
         self._landed: list[Manifest] = []

@@ -49,6 +49,7 @@ class TableCommit(Commit):
     """
 
     def __init__(self, sink: TableSink, cancellation: Cancellation) -> None:
+        super().__init__()
         self._sink = sink
         self._cancellation = cancellation
         self._manifests: list[Manifest] = []
@@ -144,6 +145,7 @@ class TableCommit(Commit):
         table = self._sink.table(name)
         if not table.load():
             table.create()
+            self.created.add(name)
             table.load()
         return table
 
