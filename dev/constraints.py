@@ -1,4 +1,4 @@
-"""Writes `constraints/*.txt`: plain pins of sets of packages that work together, one for each environment of the Makefile.
+"""Writes `constraints/*.txt`: plain pins of sets of packages that work together, one for each environment.
 
 Airflow has no upper bounds on most of what it needs, so that an old Airflow with today's packages does not start. Each
 older Airflow is therefore resolved as of a day on which it was current. The newest Airflow takes today's packages.
