@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -77,13 +78,16 @@ def derive_tables(
         AchieveItStoreError: The store refused.
     """
     directory = Path(mkdtemp(dir=scratch))
-    nearest = nearest_before(sink, plan_id, label)
+    snapshots = snapshots_before(sink, plan_id, label)
+    first = next(snapshots, None)
+    nearest = None if first is None else _as_previous(first)
     tables = child_tables(snapshot.items, plan_id, directory) if options.tables == "normalized" else []
     if not options.changes:
         return Derived(tables, nearest, nearest, None)
     if not snapshot.consistent:
         return Derived([no_changes(plan_id, directory), *tables], nearest, nearest, None)
-    before, file = next(_whole_snapshots(sink, plan_id, label, directory), (None, None))
+    candidates = () if first is None else chain([first], snapshots)
+    before, file = next(_whole_snapshots(sink, candidates, directory), (None, None))
     changes, counts = change_table(
         file,
         snapshot.items,
@@ -96,9 +100,11 @@ def derive_tables(
     return Derived([changes, *tables], nearest, before, counts)
 
 
-def _whole_snapshots(sink: Sink, plan_id: str, label: str, directory: Path) -> Iterator[tuple[Previous, TableFile]]:
-    """Yield the snapshots before that are whole and can be compared with, and their files."""
-    for number, manifest in enumerate(snapshots_before(sink, plan_id, label)):
+def _whole_snapshots(
+    sink: Sink, candidates: Iterable[Manifest], directory: Path
+) -> Iterator[tuple[Previous, TableFile]]:
+    """Yield the snapshots that are whole and can be compared with, and their files."""
+    for number, manifest in enumerate(candidates):
         path = directory / f"previous-{number}.parquet"
         try:
             file = sink.fetch(manifest, PLAN_ITEMS_TABLE, path)
@@ -110,7 +116,7 @@ def _whole_snapshots(sink: Sink, plan_id: str, label: str, directory: Path) -> I
             continue
         log.warning(
             "Plan %s: snapshot %s has other columns and cannot be compared with; the one before it is taken",
-            plan_id, manifest["snapshot"],
+            manifest["plan_id"], manifest["snapshot"],
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -38,13 +39,23 @@ def check_json(value: Any, hint: Any, where: str = "") -> None:
 def _check_object(value: Any, hint: Any, where: str) -> None:
     if not isinstance(value, dict):
         raise _wrong(value, where or "it", "an object")
+    for key, below, is_required in _keys(hint):
+        if key in value:
+            check_json(value[key], below, f"{where}.{key}".lstrip("."))
+        elif is_required:
+            raise ValueError(f"{where}.{key} is missing".lstrip("."))
+
+
+@cache  # reading the annotations takes longer than checking a manifest
+def _keys(hint: Any) -> list[tuple[str, Any, bool]]:
+    """Return the keys of a TypedDict, their types, and whether they must be there."""
+    found = []
     for key, below in get_type_hints(hint, include_extras=True).items():
         # Of annotations that are text until they are read, Python does not notice NotRequired by itself.
         optional = get_origin(below) is NotRequired
-        if key in value:
-            check_json(value[key], get_args(below)[0] if optional else below, f"{where}.{key}".lstrip("."))
-        elif key in hint.__required_keys__ and not optional:
-            raise ValueError(f"{where}.{key} is missing".lstrip("."))
+        is_required = key in hint.__required_keys__ and not optional
+        found.append((key, get_args(below)[0] if optional else below, is_required))
+    return found
 
 
 def _check_union(value: Any, kinds: tuple[Any, ...], where: str) -> None:
