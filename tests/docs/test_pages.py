@@ -98,10 +98,16 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(re.findall(r'"([\w-]+\.md)"', text)) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
 
 
+def links(page: Path) -> list[str]:
+    """All targets of a page's links, without the place within a page."""
+    text = page.read_text()
+    return re.findall(r"\]\(([^)#]+)[^)]*\)", text) + re.findall(r"^\[.+\]: (\S+)$", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     """To a page, or by its full address to another file of the project."""
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+    for target in links(page):
         if target.startswith((SOURCE, RAW)):
             assert (ROOT / target.removeprefix(SOURCE).removeprefix(RAW)).exists(), target
         else:
@@ -110,8 +116,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_links_of_the_readme_work_on_pypi() -> None:
     """There it stands without the project around it."""
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith(("https://", "#")), target
+    assert [target for target in links(ROOT / "README.md") if not target.startswith("https://")] == []
+    defined = set(re.findall(r"^\[(.+)\]: ", README, re.MULTILINE))
+    assert set(re.findall(r"\]\[([^\]]+)\]", README)) <= defined
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
