@@ -69,8 +69,12 @@ format: $(VENV)/.installed ## Format the code and repair what ruff can
 	@$(PY) -m ruff format
 
 .PHONY: bench
-bench: $(VENV)/.installed ## Measure against the peers (minutes; see benchmarks/)
+bench: $(VENV)/.installed ## Measure against the peers, and many plans in one task (ARGS="portfolio" for a part)
 	@$(PY) benchmarks/run.py $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)-docs/.installed ## Build the documentation as a site into build/site; a warning is an error
+	@$(VENV)-docs/bin/zensical build --clean --strict
 
 .PHONY: matrix
 matrix: $(AIRFLOWS:%=matrix-%) ## Run every supported Airflow with all its processes, two at a time with -j2 (make matrix-2.11 for one)
@@ -79,6 +83,11 @@ matrix: $(AIRFLOWS:%=matrix-%) ## Run every supported Airflow with all its proce
 $(AIRFLOWS:%=matrix-%): matrix-%: $(VENV)-%/.installed
 	@echo "Airflow $*"
 	@$(VENV)-$*/bin/python -m pytest -m "not slow" tests/airflow $(ARGS)
+
+.PHONY: release-check
+release-check: $(VENV)-release/.installed ## Build twice, compare, and try the wheel in empty environments (minutes)
+	@mkdir -p dist
+	@$(VENV)-release/bin/python -m dev.release_check
 
 .PHONY: constraints
 constraints: $(UV) ## Resolve the tested sets of packages anew (ARGS=3.2 for one)
@@ -105,6 +114,13 @@ $(VENV)-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
 	@echo "Installing Airflow $* into $(VENV)-$*"
 	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
 	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --requirements constraints/airflow-$*.txt --editable '.[s3,sandbox]' --group smoke
+	@touch $@
+
+# These two know the package only from outside.
+$(VENV)-docs/.installed $(VENV)-release/.installed: $(VENV)-%/.installed: pyproject.toml | $(UV)
+	@echo "Installing what '$*' needs into $(VENV)-$*"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
+	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --group $*
 	@touch $@
 
 # Neither api nor lake needs Airflow, whose own oldest packages would only hold back those of the tests.

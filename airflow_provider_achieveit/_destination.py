@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowNotFoundException, BaseHook, get_fs
 from airflow_provider_achieveit._places import SCHEMES, Place, parse_destination
@@ -91,6 +92,17 @@ def _open_catalog(conn_id: str) -> Any:
     except Exception as error:  # each kind of catalog has exceptions of its own
         what = f"opening the Iceberg catalog of connection {shown(conn_id)} failed: {type(error).__name__}: {error}"
         raise AchieveItStoreError(what) from error
+
+
+def catalog_address(conn_id: str) -> str:
+    """Return the address of an Iceberg catalog, without credentials; where it has none, the name of its connection.
+
+    Raises:
+        AirflowNotFoundException: There is no such connection.
+    """
+    connection = BaseHook.get_connection(conn_id)
+    address = urlsplit(connection.host or connection.extra_dejson.get("uri") or f"iceberg://{conn_id}")
+    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
 
 
 def require_connection(conn_id: str, destination: Any) -> None:

@@ -1,14 +1,16 @@
 """From results to `benchmarks.md`, its plots and what the README beside the folder quotes: `report.py FOLDER`.
 
-The results are in `FOLDER/benchmarks/results.json`.
+The results are in `FOLDER/benchmarks/`, one JSON file a part.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from plots import plot_latency, plot_linearity, plot_sizes
 from results import ARROW, FLOOR, IMPORTS, NAIVE, ONE_AT_A_TIME, OURS, Results, label
@@ -147,11 +149,53 @@ def targets(results: Results) -> str:
         ("a page with an unknown field in every item", results.inside("rescued", "every-item-a-new-field"), 4, ".1f"),
         ("a page with a misfit in every item", results.inside("rescued", "every-item-misfit"), 4, ".1f"),
     ]
-    rows = [
-        [what, f"{value:{form}}", f"at most {goal:g}", "yes" if value <= goal else "**no**"]
-        for what, value, goal, form in goals
-    ]
+    return _aims((what, value, goal, "at most", form) for what, value, goal, form in goals)
+
+
+def _aims(goals: Iterable[tuple[str, float, float | None, str, str]]) -> str:
+    """A table of what was measured; where there is an aim, `at most` or `at least` so much, whether it is met."""
+    rows = []
+    for what, value, goal, bound, form in goals:
+        aim = ("", "")
+        if goal is not None:
+            met = value <= goal if bound == "at most" else value >= goal
+            aim = (f"{bound} {goal:g}", "yes" if met else "**no**")
+        rows.append([what, f"{value:{form}}", *aim])
     return _table(("", "measured", "aim", "met"), rows)
+
+
+def portfolio(raw: dict[str, Any]) -> str:
+    """Many plans in one task."""
+
+    def middle(part: str, one: str, other: str) -> float:
+        return statistics.median(found[part][one] / found[part][other] for found in raw["found"])
+
+    one, mapped = raw["airflow"]["one_task"], raw["airflow"]["mapped_tasks"]
+    each = statistics.median(found["cpu_s"]["all"] for found in raw["found"]) / raw["plans"] * 1e3
+    many, most = f"{raw['plans']} plans", "at most"
+    return _aims([
+        (f"CPU of all processes of an Airflow, {many} of {raw['items']} items: mapped tasks as a multiple of one task", mapped["cpu_s"] / one["cpu_s"], 12, "at least", ".0f"),
+        ("the same, wall", mapped["wall_s"] / one["wall_s"], None, "", ".0f"),
+        (f"CPU of {many} in a program, as a multiple of the floor program run once for each", middle("cpu_s", "all", "floor_each"), 1.6, most, ".2f"),
+        ("the same without changes, of the floor in one process, plan after plan", middle("cpu_s", "no_changes", "floor"), 1.6, most, ".2f"),
+        ("the same with changes", middle("cpu_s", "all", "floor"), None, "", ".2f"),
+        ("CPU a plan with changes, in ms", each, None, "", ".0f"),
+        (f"wall with {raw['latency'] * 1e3:.0f} ms a request, 4 in flight as a multiple of 1", middle("late_s", "four", "one"), 0.3, most, ".2f"),
+        (f"peak memory of {many}, as a multiple of one", middle("peak_mb", "many", "one"), 1.3, most, ".2f"),
+        (f"of {many} and one of {raw['large']:,} items, as a multiple of that one alone", middle("peak_mb", "large_and_many", "large"), 1.2, most, ".2f"),
+        ("resident memory after 1,000 exports in one process, as a multiple of after 200", middle("resident_mb", "at_end", "at_fifth"), 1.05, most, ".2f"),
+        (f"XCom of one task with {many} and child tables, kB", raw["airflow"]["xcom_kb"], None, "", ".0f"),
+        (f"extras of its {raw['airflow']['events']} asset events, kB", raw["airflow"]["events_kb"], None, "", ".0f"),
+    ])  # fmt: skip
+
+
+def when(raw: dict[str, Any]) -> str:
+    """When and where a part was measured."""
+    rounds = f"{raw['rounds']} interleaved rounds" if raw["rounds"] > 1 else "one round"
+    return (
+        f"Measured on {raw['date']} with `{raw['command']}`: {rounds} on a machine of {raw['machine']['cpus']} shared cores"
+        f" ({raw['machine']['system']})."
+    )
 
 
 def stages(results: Results) -> str:
@@ -186,27 +230,34 @@ def versions(results: Results) -> str:
 
 
 def main(folder: Path) -> None:
-    results = Results(folder / "benchmarks" / "results.json")
+    found = folder / "benchmarks"
+    text = (Path(__file__).parent / "benchmarks.md.in").read_text()
+    if (found / "portfolio.json").exists():
+        raw = json.loads((found / "portfolio.json").read_text())
+        text = text.replace("{when_portfolio}", when(raw)).replace("{portfolio}", portfolio(raw))
+    if (found / "peers.json").exists():
+        text = _peers(Results(found / "peers.json"), text, folder)
+    (folder / "benchmarks.md").write_text(text)
+
+
+def _peers(results: Results, text: str, folder: Path) -> str:
     plot_sizes(results, "cpu", "CPU seconds", folder / "benchmarks" / "cpu.svg")
     plot_sizes(results, "peak_mb", "peak resident MB", folder / "benchmarks" / "memory.svg")
     plot_linearity(results, folder / "benchmarks" / "linearity.svg")
     plot_latency(results, folder / "benchmarks" / "latency.svg")
-    text = (Path(__file__).parent / "benchmarks.md.in").read_text()
-    raw = results.raw
     tables: tuple[Callable[[Results], str], ...] = (targets, costs, memory, latency, stages, watching, versions)
     for table in tables:
         text = text.replace(f"{{{table.__name__}}}", table(results))
     for name, value in {
-        "date": raw["date"], "command": raw["command"], "rounds": str(raw["rounds"]), "cpus": str(raw["machine"]["cpus"]),
-        "system": raw["machine"]["system"], "large": f"{results.sizes[-1]:,}", "milliseconds": f"{results.latency * 1e3:.0f}",
+        "when_peers": when(results.raw), "large": f"{results.sizes[-1]:,}", "milliseconds": f"{results.latency * 1e3:.0f}",
     }.items():  # fmt: skip
         text = text.replace(f"{{{name}}}", value)
-    (folder / "benchmarks.md").write_text(text)
     readme = folder.parent / "README.md"
     if readme.exists():
         before, begin, rest = readme.read_text().partition("<!-- speed: written by make bench -->\n")
         _, end, after = rest.partition("<!-- end of speed -->")
         readme.write_text(f"{before}{begin}{speed(results)}\n{end}{after}")
+    return text
 
 
 if __name__ == "__main__":

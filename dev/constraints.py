@@ -14,7 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: What neither `api` nor `lake` needs, and would hold back or lift other packages.
-AIRFLOW = ("apache-airflow", "apache-airflow-providers-amazon", "apache-airflow-providers-apache-iceberg")
+AIRFLOW = (
+    "apache-airflow",
+    "apache-airflow-providers-amazon",
+    "apache-airflow-providers-apache-iceberg",
+    "apache-airflow-providers-openlineage",
+)
 
 
 @dataclass(frozen=True)

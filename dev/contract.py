@@ -7,7 +7,7 @@ import pyarrow as pa
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency for one call
 
 from airflow_provider_achieveit import __version__
-from airflow_provider_achieveit.lake.tables.declared import CHANGES_TABLE, SCHEMAS
+from airflow_provider_achieveit.lake.tables.declared import DESCRIPTIONS, SCHEMAS
 
 PATH = Path(__file__).parents[1] / "airflow_provider_achieveit" / "achieveit.odcs.yaml"
 #: The contract's word, and DuckDB's, with which tools check Parquet files.
@@ -18,10 +18,6 @@ TYPES = {
     "double": ("number", "DOUBLE"),
     "decimal128(38, 9)": ("number", "DECIMAL(38,9)"),
     "timestamp[us, tz=UTC]": ("timestamp", "TIMESTAMP WITH TIME ZONE"),
-}
-DESCRIPTIONS = {
-    "plan_items": "A row for each item of a plan, as the AchieveIt API gave it, in each snapshot.",
-    CHANGES_TABLE: "A row for each change of an item since the snapshot before.",
 }
 
 
@@ -47,7 +43,7 @@ def _table(name: str, schema: pa.Schema) -> dict[str, Any]:
         "name": name,
         "logicalType": "object",
         "physicalType": "table",
-        "description": DESCRIPTIONS.get(name, "A row for each entry of a list of plan_items."),
+        "description": DESCRIPTIONS[name],
         "properties": [_property(field) for field in schema],
     }
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from airflow_provider_achieveit.api.plan import PlanClient
 from airflow_provider_achieveit.lake.derive import Derived, derive_tables, nearest_before, tables_asked_for
 from airflow_provider_achieveit.lake.guards import check_guards
-from airflow_provider_achieveit.lake.history import warn_of_replacement
+from airflow_provider_achieveit.lake.history import Before, look_before
 from airflow_provider_achieveit.lake.manifest import Manifest, Run, build_manifest, landed_version
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read.page_merger import NotProvenError
@@ -29,9 +29,10 @@ _DERIVATIONS = 3
 
 @dataclass(frozen=True)
 class Landed:
-    """A plan whose snapshot was handed to the sink."""
+    """A plan whose snapshot was handed to the sink, and what the destination held of it before."""
 
     manifest: Manifest
+    before: Before
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ class Export:
         manifest = self._manifest(plan, snapshot, derived)
         plan.cancellation.check()
         self.before_landing()
-        warn_of_replacement(self.sink, plan.plan_id, self.label)
+        before = look_before(self.sink, plan.plan_id, self.label)
         self.commit.add(manifest, [snapshot.items, *derived.tables])
-        return Landed(manifest)
+        return Landed(manifest, before)
 
     def _derive(self, plan: PlanClient, snapshot: Snapshot, directory: Path) -> Derived:
         """Derive the further tables, anew if another export of the plan landed meanwhile."""

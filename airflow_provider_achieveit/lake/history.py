@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.manifest import Manifest, read_time
 from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a destination held of a plan before a snapshot landed, as far as it could be read.
+
+    Attributes:
+        latest: The snapshot that had landed last.
+        replaced: The snapshot of the same label.
+    """
+
+    latest: Manifest | None
+    replaced: Manifest | None
 
 
 def snapshots_before(folder: ManifestFolder, plan_id: str, label: str) -> Iterator[Manifest]:
@@ -37,15 +51,22 @@ def snapshots_before(folder: ManifestFolder, plan_id: str, label: str) -> Iterat
         manifest = behind
 
 
-def warn_of_replacement(folder: ManifestFolder, plan_id: str, label: str) -> None:
-    """Warn where a label is about to be replaced that is not the latest: later snapshots were compared with it."""
+def look_before(folder: ManifestFolder, plan_id: str, label: str) -> Before:
+    """Return what the destination holds of a plan that is about to land.
+
+    Warns where a label is about to be replaced that is not the latest: later snapshots were compared with it.
+    """
     latest = _latest(folder, plan_id)
-    if latest is not None and latest["snapshot"] != label and folder.landed_if_readable(plan_id, label) is not None:
+    if latest is None or latest["snapshot"] == label:
+        return Before(latest, latest)
+    replaced = folder.landed_if_readable(plan_id, label)
+    if replaced is not None:
         log.warning(
             "Plan %s: snapshot %s is replaced by today's values, although %s landed after it: the changes of the "
             "snapshots after it were made from what stood there before",
             plan_id, label, latest["snapshot"],
         )  # fmt: skip
+    return Before(latest, replaced)
 
 
 def _latest(folder: ManifestFolder, plan_id: str) -> Manifest | None:

@@ -16,6 +16,8 @@ from airflow_provider_achieveit.api.validate import shown
 PLAN_ITEMS_TABLE = "plan_items"
 #: The folder of all manifests, in every table format.
 MANIFESTS = "_manifests"
+#: The folder of the notes about tasks whose tries are under way.
+RUNS = "_runs"
 #: The table format of the destination; without this object it is Parquet.
 FORMAT_KEY = f"{MANIFESTS}/format.json"
 #: Folders of this name, directly below a local destination, hold copies that are about to be swapped in.
@@ -98,7 +100,7 @@ def latest_key(plan_id: str) -> str:
 def run_key(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     """Return the key of the note about a task whose tries are under way."""
     identity = json.dumps([dag_id, run_id, task_id, map_index]).encode()
-    return f"_runs/{hashlib.sha256(identity).hexdigest()}.json"
+    return f"{RUNS}/{hashlib.sha256(identity).hexdigest()}.json"
 
 
 def leftover_patterns(plan_id: str) -> list[str]:

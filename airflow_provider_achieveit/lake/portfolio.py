@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -16,6 +16,7 @@ from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItRateL
 from airflow_provider_achieveit.api.plan import PlanClient
 from airflow_provider_achieveit.lake.errors import AchieveItOutdatedError
 from airflow_provider_achieveit.lake.export import Export, Landed, Later, Unchanged
+from airflow_provider_achieveit.lake.history import Before
 from airflow_provider_achieveit.lake.layout import make_label
 from airflow_provider_achieveit.lake.manifest import Manifest, Run, landed_version
 from airflow_provider_achieveit.lake.options import ExportOptions
@@ -40,12 +41,16 @@ class Report:
         manifests: Of the plans that have landed, those of earlier tries of the task included; by plan.
         left_out: Why plans were left out: they are unchanged, or another export has landed a later state; by plan.
         failures: The errors of the plans that failed; by plan.
+        before: What the destination held of the plans that landed, and of those that are unchanged; by plan.
+        created: Names of the tables that this task created, in a table format.
     """
 
     label: str
     manifests: dict[str, Manifest] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     failures: dict[str, AchieveItError] = field(default_factory=dict)
+    before: dict[str, Before] = field(default_factory=dict)
+    created: frozenset[str] = frozenset()
 
     def in_order(self, plan_ids: Sequence[str]) -> Report:
         """Return the same with its plans in the order given."""
@@ -54,7 +59,12 @@ class Report:
         def ordered(part: dict[str, T]) -> dict[str, T]:
             return dict(sorted(part.items(), key=lambda entry: place[entry[0]]))
 
-        return Report(self.label, ordered(self.manifests), ordered(self.left_out), ordered(self.failures))
+        return replace(
+            self,
+            manifests=ordered(self.manifests),
+            left_out=ordered(self.left_out),
+            failures=ordered(self.failures),
+        )
 
 
 def export_plan(
@@ -131,7 +141,7 @@ def export_plans(
         portfolio = _Portfolio(client, export, tries)
         portfolio.run(plans)
         landed = {manifest["plan_id"]: manifest for manifest in commit.finish()}
-    report = portfolio.report
+    report = replace(portfolio.report, created=frozenset(commit.created))
     report.manifests.update(landed)
     return report.in_order(plan_ids)
 
@@ -184,7 +194,7 @@ class _Portfolio:
     def _resume_or_begin(self, plan: PlanClient) -> Landed | Unchanged | Later:
         landed = None if self._tries is None else self._tries.landed(plan.plan_id)
         if landed is not None and landed_version(landed) == plan.version():
-            return Landed(landed)
+            return Landed(landed, Before(landed, None))
         return self._export.try_one_page(plan)
 
     def _attempt(self, plan: PlanClient, export: Callable[[], T]) -> T | AchieveItError:
@@ -207,10 +217,12 @@ class _Portfolio:
         elif isinstance(outcome, Unchanged):
             self._failed_servers = 0
             label = outcome.manifest["snapshot"]
+            report.before[plan_id] = Before(outcome.manifest, None)
             report.left_out[plan_id] = f"Plan {plan_id} is unchanged: snapshot {label} holds its current version."
         else:
             self._failed_servers = 0
             report.manifests[plan_id] = outcome.manifest
+            report.before[plan_id] = outcome.before
         self._tell(plans)
 
     def _check_servers(self, error: AchieveItError) -> None:

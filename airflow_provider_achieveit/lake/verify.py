@@ -18,9 +18,9 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.plan_version import parse_timestamp
 from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAManifestError, TableEntry, decode
+from airflow_provider_achieveit.lake.orphans import orphans
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Sink
-from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.table_file import TableFile
 from airflow_provider_achieveit.lake.tables.changes import is_comparable, problems
 from airflow_provider_achieveit.lake.tables.declared import CHANGES_TABLE, SCHEMAS, schema_hash
@@ -83,39 +83,10 @@ def verify(sink: Sink, *, grace: timedelta = GRACE) -> Iterator[Finding]:
         unreadable = set[str]()
         for key in doubtful:
             findings = list(snapshots.findings(key))
-            unreadable.update(
-                _partition(key) for finding in findings if finding.key == key and finding.kind == "problem"
-            )
+            unreadable.update(key for finding in findings if finding.key == key and finding.kind == "problem")
             yield from findings
-    yield from _orphans(sink, datetime.now(UTC) - grace, unreadable)
-
-
-def _orphans(sink: Sink, newest: datetime, unreadable: set[str]) -> Iterator[Finding]:
-    """Yield what belongs to no manifest; nothing of a snapshot whose manifest cannot be read, and is reported itself.
-
-    Args:
-        sink: The lake.
-        newest: Orphans were written no later than this.
-        unreadable: Partitions whose manifests cannot be read.
-    """
-    for key, state in chain(_strays(sink), sink.orphans()):
-        if state.modified <= newest and _partition(key) not in unreadable:
-            yield Finding(
-                "orphan", key, f"belongs to no manifest; it was written at {state.modified:%Y-%m-%d %H:%M} UTC"
-            )
-
-
-def _strays(sink: Sink) -> Iterator[tuple[str, ObjectState]]:
-    """Yield the objects among the manifests that are none."""
-    ours = {layout.FORMAT_KEY, *sink.manifest_keys()}
-    for key, state in sink.store.find(layout.MANIFESTS):
-        if key not in ours and not key.endswith("/latest.json"):
-            yield key, state
-
-
-def _partition(key: str) -> str:
-    """Return the part of a key that names plan and snapshot, which the key of their manifest has as well."""
-    return "/".join(key.removesuffix(".json").split("/")[1:3])
+    for key, written in orphans(sink, datetime.now(UTC) - grace, unreadable):
+        yield Finding("orphan", key, f"belongs to no manifest; it was written at {written:%Y-%m-%d %H:%M} UTC")
 
 
 class _Snapshots:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_achieveit import _outcome as outcome
 from airflow_provider_achieveit import _templates as templates
@@ -19,41 +17,34 @@ from airflow_provider_achieveit._assets import (
     with_alias,
 )
 from airflow_provider_achieveit._compat import AirflowSkipException, BaseOperator, Context
-from airflow_provider_achieveit.api.errors import AchieveItConfigError
-from airflow_provider_achieveit.api.validate import shown
+from airflow_provider_achieveit._export_arguments import (
+    OPTIONS,
+    READERS,
+    ExportArguments,
+    check_constants,
+    read_arguments,
+)
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.layout import make_label
 from airflow_provider_achieveit.lake.options import (
-    ExportOptions,
     IfUnchanged,
     OnDrift,
     OnInconsistent,
     OnPlanFailure,
     TableFormat,
     Tables,
-    require_format,
 )
 from airflow_provider_achieveit.retry_policy import with_retry_policy
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.lake.manifest import Manifest, Run
+    from airflow_provider_achieveit.lake.portfolio import Report
 
 log = logging.getLogger(__name__)
-
-_OPTIONS = tuple(option.name for option in fields(ExportOptions))
-
-#: How each argument is read once it is rendered; the options are read together.
-_ARGUMENTS: dict[str, Callable[[Any], Any]] = {
-    "destination": partial(templates.text, "destination"),
-    "achieveit_conn_id": partial(templates.text, "achieveit_conn_id", default=AchieveItHook.default_conn_name),
-    "snapshot": partial(templates.optional_text, "snapshot"),
-    "table_format": partial(templates.choice, "table_format", choices=get_args(TableFormat), default="parquet"),
-    "iceberg_conn_id": partial(templates.text, "iceberg_conn_id", default="iceberg_default"),
-    "iceberg_namespace": partial(templates.text, "iceberg_namespace", default="achieveit"),
-    "on_plan_failure": partial(templates.choice, "on_plan_failure", choices=get_args(OnPlanFailure), default="fail"),
-}
 
 
 class AchieveItExportOperator(BaseOperator):
@@ -70,8 +61,8 @@ class AchieveItExportOperator(BaseOperator):
         plan_ids: Or many plans in one task, which returns the list of their manifests: a list of ids, or of changes as
             the sensor returns them, or text: JSON, or ids separated by commas, blanks or line breaks. Each plan is
             all or nothing by itself, and one that fails stops no other. An empty list skips the task.
-        destination: Where to: `file://`, `s3://`, `gs://`, `abfs://` or any other path that Airflow's
-            `ObjectStoragePath` knows.
+        destination: Where to: an absolute path, or a URI of a store that swaps whole objects: `file://`, `s3://`,
+            `gs://` or `abfs://`. An `ObjectStoragePath` of such a URI is taken as well.
         destination_conn_id: Airflow connection of the store; None for its own default credentials. Once given, it must
             not render to nothing.
         achieveit_conn_id: Airflow connection of AchieveIt.
@@ -91,7 +82,7 @@ class AchieveItExportOperator(BaseOperator):
         AchieveItConfigError: An argument that is not a template cannot be used.
     """
 
-    template_fields: Sequence[str] = ("plan_id", "plan_ids", *_ARGUMENTS, "destination_conn_id", *_OPTIONS)
+    template_fields: Sequence[str] = ("plan_id", "plan_ids", *READERS, "destination_conn_id", *OPTIONS)
     ui_color = "#dcedf7"
 
     def __init__(
@@ -135,11 +126,13 @@ class AchieveItExportOperator(BaseOperator):
         self.table_format = table_format
         self.iceberg_conn_id = iceberg_conn_id
         self.iceberg_namespace = iceberg_namespace
-        self._has_many = plan_ids is not None
-        self._has_conn_id = destination_conn_id is not None
-        self._check_constants()
+        values = {name: getattr(self, name) for name in self.template_fields}
+        self._given = frozenset(name for name, value in values.items() if value is not None)
+        with as_task_errors():
+            check_constants(values, self._given)
         self.outlets = with_alias(self.outlets)
         self._client: AchieveItClient | None = None
+        self._report: Report | None = None
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -148,26 +141,6 @@ class AchieveItExportOperator(BaseOperator):
         mapped.kwargs["outlets"] = with_alias(mapped.kwargs.get("outlets"))
         mapped.kwargs["map_index_template"] = mapped.kwargs.get("map_index_template") or MAP_INDEX_TEMPLATE
         return mapped
-
-    def _check_constants(self) -> None:
-        """Check what is known when the DAG file is parsed; the rest is checked when the task runs."""
-        constants = {
-            name: value for name in self.template_fields if not templates.is_template(value := getattr(self, name))
-        }
-        with as_task_errors():
-            if (self.plan_id is None) == (self.plan_ids is None):
-                raise AchieveItConfigError(
-                    f"plan_id {shown(self.plan_id)} and plan_ids {shown(self.plan_ids)}: give exactly one of the two"
-                )
-            if ("plan_ids" if self._has_many else "plan_id") in constants:
-                self._plan_ids()
-            for name in _ARGUMENTS.keys() & constants.keys():
-                _ARGUMENTS[name](constants[name])
-            if "table_format" in constants:
-                require_format(_ARGUMENTS["table_format"](self.table_format))
-            if "snapshot" in constants:
-                make_label(templates.optional_text("snapshot", self.snapshot), datetime.now(UTC))
-            ExportOptions(**{name: constants[name] for name in _OPTIONS if name in constants})
 
     def execute(self, context: Context) -> Manifest | list[Manifest]:
         """Export the plans; an empty context works as well, to try the operator in a Python shell.
@@ -183,30 +156,35 @@ class AchieveItExportOperator(BaseOperator):
 
         started = datetime.now(UTC)
         with as_task_errors():
-            plan_ids = self._plan_ids()
-            given = {name: read(getattr(self, name)) for name, read in _ARGUMENTS.items()}
-            options = ExportOptions(**{name: templates.rendered(name, getattr(self, name)) for name in _OPTIONS})
-            label = make_label(given["snapshot"], started)
-            conn_id = templates.destination_conn_id(self.destination_conn_id, given=self._has_conn_id)
+            arguments = self._arguments()
+            plan_ids, has_many = arguments.plan_ids, "plan_ids" in self._given
+            label = make_label(arguments.snapshot, started)
             if not plan_ids:
                 raise AirflowSkipException("plan_ids is empty: there is nothing to export.")
-            formats = {name: given[name] for name in ("table_format", "iceberg_conn_id", "iceberg_namespace")}
-            sink = open_sink(given["destination"], conn_id, **formats)
+            sink = open_sink(
+                arguments.destination,
+                arguments.destination_conn_id,
+                table_format=arguments.table_format,
+                iceberg_conn_id=arguments.iceberg_conn_id,
+                iceberg_namespace=arguments.iceberg_namespace,
+            )
             assets = {plan_id: plan_asset(sink.store, plan_id) for plan_id in plan_ids}
             self._log_date(context, started, label)
             run = _run(context)
-            tries = Tries(sink, run) if self._has_many and run.get("run_id") is not None else None
-            self._client = AchieveItHook(given["achieveit_conn_id"]).get_conn()
+            tries = Tries(sink, run) if has_many and run.get("run_id") is not None else None
+            self._client = AchieveItHook(arguments.achieveit_conn_id).get_conn()
             try:
                 with self._client as client:
-                    report = export_plans(client, sink, plan_ids, snapshot=label, options=options, run=run, tries=tries)
+                    report = self._report = export_plans(
+                        client, sink, plan_ids, snapshot=label, options=arguments.options, run=run, tries=tries
+                    )
             finally:
                 self._client = None  # it holds sockets and locks, with which a task cannot be copied
             took = datetime.now(UTC) - started
             manifests = list(report.manifests.values())
-            if self._has_many:
+            if has_many:
                 outcome.log_many(report, took)
-                outcome.check_many(report, given["on_plan_failure"])
+                outcome.check_many(report, arguments.on_plan_failure)
                 outcome.push_failures(context, report)
             else:
                 outcome.check_one(report)
@@ -215,13 +193,27 @@ class AchieveItExportOperator(BaseOperator):
             send_events(context, self.outlets, [(assets[manifest["plan_id"]], manifest) for manifest in manifests])
             if tries is not None:
                 tries.done()
-        return manifests if self._has_many else manifests[0]
+        return manifests if has_many else manifests[0]
 
-    def _plan_ids(self) -> list[str]:
-        """Return the ids of the plans once they are rendered."""
-        if self._has_many:
-            return templates.plan_ids(self.plan_ids)
-        return [templates.plan_id(self.plan_id)]
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Tell Airflow's OpenLineage provider what the task is going to read and write."""
+        return self._lineage()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Tell Airflow's OpenLineage provider what the task has read and written, also after a failure or a skip.
+
+        Args:
+            task_instance: Not used: `execute` has kept what became of the plans.
+        """
+        return self._lineage()
+
+    def _lineage(self) -> OperatorLineage[Any, Any]:
+        from airflow_provider_achieveit._lineage import export_lineage
+
+        return export_lineage(self._arguments(), self._report)
+
+    def _arguments(self) -> ExportArguments:
+        return read_arguments({name: getattr(self, name) for name in self.template_fields}, self._given)
 
     def _log_date(self, context: Context, started: datetime, label: str) -> None:
         """Say when a run is for another day: a backfill does not bring back the values of that day."""

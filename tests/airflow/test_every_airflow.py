@@ -5,14 +5,17 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import airflow
+import jsonschema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_achieveit import __version__
-from airflow_provider_achieveit.get_provider_info import conn_fields
+from airflow_provider_achieveit.get_provider_info import conn_fields, get_provider_info
 from tests.airflow.conftest import AIRFLOW_VERSION, BUCKET, EDITED, KEPT, PLANS, Stage
 
 # Not in `make test`: `make matrix` has it.
@@ -45,6 +48,12 @@ print(json.dumps({
 }))
 """,
 }
+
+
+def test_provider_info_keeps_to_the_schema_of_this_airflow() -> None:
+    """Each Airflow checks what providers say of themselves against a schema of its own."""
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
 
 
 def test_sensors_and_watchers_live_in_the_triggerer(stage: Stage) -> None:

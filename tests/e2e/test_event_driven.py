@@ -37,7 +37,9 @@ def test_an_edit_runs_the_export_once_and_the_report_after_it(stage: Stage) -> N
     assert table.num_rows == 2000
     assert "Grow revenue" in table.column("name").to_pylist()
     stage.wait_for_runs(REPORT, 1)
-    assert "Achieved" in stage.logs(REPORT)
+    report = (stage.lake / "report.html").read_text()
+    assert manifest["plan_name"] in report
+    assert "2,000" in report
 
     stage.let_polls_pass(4)
     assert len(stage.runs(WATCHER)) == 1, "nothing has changed since"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_achieveit.api.errors import AchieveItShapeError
 from airflow_provider_achieveit.lake.errors import AchieveItPagingError
 from tests.lake.odd_api import Answer, OddApi, Query, odd_api
 from tests.lake.support import read
@@ -122,6 +124,31 @@ def test_items_that_share_a_sequence_id_fit_on_one_page(read_from: ReadFrom) -> 
     """One page needs no order."""
     snapshot, _, api = read_from(ties(seed=1), page_size=1500)
     assert (snapshot.consistent, snapshot.attempts, len(api.queries)) == (True, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("items", "ignored", "error"),
+    [
+        (10, Query(0, 4, "sequenceId", descending=False), "it has 10 items, and 4 were asked for"),
+        (10, Query(3, 4, "sequenceId", descending=False), "it has 7 items, and 4 were asked for"),
+        (10, Query(0, 1, "lastUpdated", descending=True), "it has 10 items, and 1 were asked for"),
+        (6, Query(4, 1, "sequenceId", descending=False), "it has 2 items, and 1 were asked for"),
+    ],
+    ids=["first page", "another page", "version", "look behind a full page"],
+)
+@pytest.mark.parametrize("odd", [{}, {"target": 7}], ids=["clean", "with odd values"])
+def test_more_items_than_were_asked_for_are_refused(
+    read_from: ReadFrom, items: int, ignored: Query, error: str, odd: dict[str, Any]
+) -> None:
+    """Nothing would bound what an API gives that ignores `take`: it is not believed, whichever request that is."""
+    plan = [{**item, **odd} for item in ITEMS[:items]]
+
+    def answer(query: Query) -> tuple[list[dict[str, Any]], int]:
+        total = 4 if items == 6 and query != ignored else items
+        return (replace(query, take=100) if query == ignored else query).of(plan), total
+
+    with pytest.raises(AchieveItShapeError, match=error):
+        read_from(answer)
 
 
 @pytest.mark.parametrize("total", [2**41, 2**63 - 1])

@@ -160,13 +160,14 @@ def test_a_page_that_is_suddenly_short_is_an_inconsistency(
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
 
 
+@pytest.mark.parametrize(("max_take", "pages"), [(5, ["0+5", "4+5", "8+5"]), (2, [f"{skip}+2" for skip in range(9)])])
 def test_a_lower_maximum_of_the_server_sets_the_page_size(
-    sandbox: Sandbox, plan: Plan, connect: Connect, tmp_path: Path
+    sandbox: Sandbox, plan: Plan, connect: Connect, tmp_path: Path, max_take: int, pages: list[str]
 ) -> None:
-    """A first page that is shorter than asked for, with more to come, is no inconsistency."""
-    sandbox.max_take = 5
+    """A first page that is shorter than asked for, with more to come, is no inconsistency; two items are enough."""
+    sandbox.max_take = max_take
     taken, table = read(connect(page_size=1500, max_concurrency=1), tmp_path)
-    assert asked(sandbox) == ["0+1500", "version", "0+5", "4+5", "8+5", "version"]
+    assert asked(sandbox) == ["0+1500", "version", *pages, "version"]
     assert taken.attempts == 1
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
 
@@ -242,16 +243,19 @@ def test_a_plan_that_shrinks_to_one_page_is_read_as_one(
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
 
 
+@pytest.mark.parametrize("max_take", [4, 2])
 @pytest.mark.parametrize("left", [0, 1, 2])
 def test_a_plan_that_shrinks_before_its_version_is_asked_for_is_read_at_once(
-    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, left: int
+    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, left: int, max_take: int
 ) -> None:
     """The first page only told the size; what counts is what happens between the two looks at the version."""
+    sandbox.max_take = max_take
     before_requests(sandbox, {2: lambda: [plan.delete(0) for _ in range(10 - left)]})
     taken, table = read(client, tmp_path)
     assert (taken.consistent, taken.attempts) == (True, 1)
     assert table["id"].to_pylist() == [item["id"] for item in plan.items()]
     assert len(plan.items()) == left
+    assert asked(sandbox)[1:] == ["version", f"0+{max_take}", "version"]
 
 
 def test_there_are_three_attempts_with_pauses_between_them(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.lake.layout import manifest_key, table_key
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plan
+from airflow_provider_achieveit.lake.prune import remove_snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
@@ -28,12 +31,12 @@ class Lake:
     """A destination, the plan that lands there, and what its table of changes says."""
 
     def __init__(self, client: AchieveItClient, sandbox: Sandbox, root: Path) -> None:
-        self._client, self.plan, self.root = client, sandbox.plan(PLAN), root
+        self.client, self.sandbox, self.plan, self.root = client, sandbox, sandbox.plan(PLAN), root
         self.sink = ParquetSink(Store(LocalFileSystem(), str(root)))
 
     def export(self, label: str, **options: Any) -> Any:
         """Export the plan, and return its manifest."""
-        return export_plan(self._client, self.sink, PLAN, snapshot=label, options=ExportOptions(**options))
+        return export_plan(self.client, self.sink, PLAN, snapshot=label, options=ExportOptions(**options))
 
     def path(self, table: str, label: str) -> Path:
         """Return the path of a table's file."""
@@ -137,6 +140,83 @@ def test_a_damaged_snapshot_is_passed_over_with_a_warning(
     assert manifest["previous"]["snapshot"] == "a"
     assert manifest["changes"] == {"added": 0, "removed": 0, "changed": 1}
     assert "the one before it is taken" in caplog.text or "The snapshot before it is compared with" in caplog.text
+
+
+def remove(lake: Lake, label: str) -> None:
+    """Remove a snapshot that is not the latest, as pruning does."""
+    remove_snapshot(lake.sink, PLAN, label)
+
+
+def replace(lake: Lake, label: str) -> None:
+    """Let today's values stand under an earlier label."""
+    lake.plan.edit(9, name="Today")
+    lake.export(label)
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+def test_a_label_whose_previous_is_no_more_is_compared_with_what_was_read_before_it(
+    lake: Lake, caplog: pytest.LogCaptureFixture, lose: Callable[[Lake, str], None]
+) -> None:
+    """Neither with what stands in its place, nor with what was read later; by the time of the read, not by label."""
+    for position, label in enumerate(["x", "c", "m", "k", "e"]):
+        lake.plan.edit(position, name=label)
+        lake.export(label)
+    lose(lake, "m")
+    manifest = lake.export("k")
+    assert manifest["previous"]["snapshot"] == "c"
+    assert "snapshot m, with which k was compared, is gone or was replaced; the one before it is taken" in caplog.text
+    assert lake.export("k")["previous"] == manifest["previous"]
+
+
+def test_a_snapshot_without_changes_knows_nothing_of_what_was_before_it(lake: Lake) -> None:
+    """It names the one before all the same; where none was named, the latest read before it counts."""
+    lake.export("x", changes=False)
+    lake.export("c", changes=False)
+    path = lake.root / manifest_key(PLAN, "c")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "previous": None}))
+    lake.export("e", changes=False)
+    assert lake.export("c")["previous"]["snapshot"] == "x"
+    assert lake.export("x")["previous"] is None
+
+
+def test_a_label_that_landed_first_stays_the_first(lake: Lake) -> None:
+    """Nothing was before it, whatever has landed since, and however often it is exported."""
+    lake.export("m")
+    lake.export("c")
+    for _ in range(2):
+        manifest = lake.export("m")
+        assert (manifest["previous"], manifest["changes"]["added"]) == (None, 25)
+
+
+class BusyStore(Store):
+    """A store in which another export lands as soon as ours has read the snapshot before."""
+
+    def __init__(self, root: Path, others: list[Callable[[], object]]) -> None:
+        super().__init__(LocalFileSystem(), str(root))
+        self.others, self.downloads = others, 0
+
+    def download(self, key: str, into: Path) -> str | None:
+        self.downloads += 1
+        digest = super().download(key, into)
+        if self.others:
+            self.others.pop(0)()
+        return digest
+
+
+@pytest.mark.parametrize(("others", "downloads", "previous"), [(0, 1, "a"), (1, 2, "b0"), (2, 3, "b1"), (9, 3, "b1")])
+def test_changes_are_made_anew_where_another_export_lands_meanwhile(
+    lake: Lake, others: int, downloads: int, previous: str
+) -> None:
+    """They are those since the snapshot that is the latest just before ours lands; a few times, and not for ever."""
+    lake.export("a")
+    lake.plan.edit(3, name="Mine")
+    other = Lake(lake.client, lake.sandbox, lake.root)
+    store = BusyStore(lake.root, [partial(other.export, f"b{number}") for number in range(others)])
+    lake.sink = ParquetSink(store)
+    manifest = lake.export("c")
+    assert manifest["previous"]["snapshot"] == previous
+    assert manifest["changes"]["changed"] == (previous == "a")
+    assert store.downloads == downloads
 
 
 def _repair_hashes(lake: Lake, path: Path) -> None:

@@ -17,7 +17,8 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.layout import STAGING_PREFIX, leftover_patterns
 from airflow_provider_achieveit.lake.scratch import try_lock
-from airflow_provider_achieveit.lake.sinks.objects import Store, SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.objects import Store
 from tests.lake.stores import BUCKET, LocalStores, S3Stores
 
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,9 @@ ITEMS = layout.table_key("plan_items", "p", "tue")
 CHANGES = layout.table_key("plan_item_changes", "p", "tue")
 MEMBERS = layout.table_key("plan_item_members", "p", "tue")
 LATEST = layout.latest_key("p")
+#: What a task that never succeeded left, and a copy that was to be swapped in when its export was killed.
+RUN = layout.run_key("dag", "run", "export", -1)
+STAGED = f"{layout.STAGING_PREFIX}a1b2c3/0"
 
 
 def export(client: AchieveItClient, sink: Sink, label: str, *plans: str) -> None:
@@ -89,10 +94,13 @@ def test_it_is_alike_in_every_store(stores: Stores, fill: Callable[[Sink], None]
     stores.put(removed, None)
     stores.put(CHANGES, objects[CHANGES][:-1])
     stores.put(swapped, objects[ITEMS])
-    stores.put(added, b"added")
+    left = [added, RUN, STAGED]
+    for key in left:
+        stores.put(key, b"left")
     notes = [("note", layout.manifest_key(plan, "tue")) for plan in ("empty", "one")]
     problems = [("problem", key) for key in (removed, CHANGES, swapped)]
-    assert sorted(found(stores.sink())) == sorted([*notes, *problems, ("orphan", added)])
+    assert sorted(found(stores.sink())) == sorted([*notes, *problems, *(("orphan", key) for key in left)])
+    assert not [key for kind, key in found(stores.sink(), timedelta(hours=1)) if kind == "orphan"]
 
 
 def test_a_lake_of_the_first_version_has_no_findings(lake: LocalStores) -> None:
@@ -147,6 +155,16 @@ def test_what_was_added_is_found(lake: LocalStores) -> None:
         lake.put(key, b"added")
     assert sorted(found(lake.sink())) == sorted(("orphan", key) for key in strays)
     assert found(lake.sink(), timedelta(hours=1)) == []
+
+
+def test_what_tasks_leave_behind_is_found_once_it_is_old(lake: LocalStores) -> None:
+    """The note of a task that never succeeded, the copies of an export that was killed."""
+    for key in (RUN, STAGED):
+        lake.put(key, b"left")
+        old = time.time() - 7_200
+        os.utime(lake.root / key, (old, old))
+    assert sorted(found(lake.sink(), timedelta(hours=1))) == sorted([("orphan", RUN), ("orphan", STAGED)])
+    assert found(lake.sink(), timedelta(hours=3)) == []
 
 
 def rewrite(lake: LocalStores, key: str, **changed: Any) -> None:
@@ -283,6 +301,8 @@ def test_delta_tables_are_verified_alike(delta: LocalStores) -> None:
     orphans = [key for kind, key in findings if kind == "orphan"]
     assert layout.table_key("plan_items", "one", "wed") in orphans
     assert all("plan=one/snapshot=wed" in key for key in orphans)
+    delta.put(RUN, b"left")
+    assert set(found(sink)) - set(findings) == {("orphan", RUN)}
 
 
 @pytest.mark.parametrize("keep", [None, 0, 100], ids=["removed", "empty", "truncated"])

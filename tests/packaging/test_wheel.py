@@ -1,5 +1,6 @@
 """What is in the wheel, and what it says about itself."""
 
+import json
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -74,6 +75,14 @@ def test_bounds_no_dependency_from_above(metadata: Message) -> None:
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
     assert {"apache-airflow", "pyarrow", "requests"} == {r.name for r in requirements if r.marker is None}
     assert {specifier.operator for r in requirements for specifier in r.specifier} == {">="}
+
+
+def test_says_what_it_depends_on(wheel: Path, metadata: Message) -> None:
+    """In a bill of materials, from the same source as its metadata (PEP 770); `make release-check` validates it."""
+    bill = json.loads(read(wheel, "sboms/sbom.cdx.json"))
+    assert bill["metadata"]["component"]["version"] == metadata["Version"]
+    (package,) = bill["dependencies"]
+    assert sorted(package["dependsOn"]) == ["apache-airflow", "pyarrow", "requests"]
 
 
 def test_has_the_version_of_the_package(metadata: Message) -> None:

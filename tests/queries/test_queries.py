@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +156,34 @@ def test_what_people_did_is_told(ask: Callable[[str], list[Row]], lake: Lake) ->
     assert (row["id"], row["name"], row["to_snapshot"]) == (dropped["id"], dropped["name"], "2026-11-05")
     history = {(row["to_snapshot"], row["field"]) for row in ask("History")}
     assert {("2026-11-02", None), ("2026-11-03", "due")} <= history
+
+
+def test_every_label_counts_every_plan(ask: Callable[[str], list[Row]]) -> None:
+    """Also those that did not land under it."""
+    items: Counter[str] = Counter()
+    for row in ask("Status over time, all"):
+        items[row["snapshot"]] += row["items"]
+    assert items == {"2026-11-02": 40 + 12, "2026-11-03": 40 + 12, "2026-11-05": 39 + 12}
+
+
+def test_the_week_counts_each_edited_item_once(ask: Callable[[str], list[Row]]) -> None:
+    """What a plan's first snapshot holds is nothing that changed."""
+    [alpha] = ask("What changed in the last")
+    counts = {"added": 0, "removed": 1, "edited": 3, "status_moved": 0, "slipped": 1, "reassigned": 1}
+    assert alpha == {"plan_id": "alpha", **counts}
+
+
+def test_the_week_ends_with_the_newest_snapshot(lake: Lake, tmp_path: Path) -> None:
+    """Eight days later a plan that is still exported has changed nothing, and the others are old."""
+    later = Lake(Path(shutil.copytree(lake.root, tmp_path / "later")), lake.items)
+    path = later.root / "_manifests/plan=none/latest.json"
+    manifest = json.loads(path.read_bytes())
+    moment = datetime.fromisoformat(manifest["version_read_at"]) + timedelta(days=8)
+    path.write_text(json.dumps({**manifest, "version_read_at": moment.isoformat()}))
+    for engine in (later.duckdb, later.polars):
+        assert engine("What changed in the last seven days") == []
+        plans = engine("Which plans there are, and which have not been exported for a week")
+        assert {row["plan_id"]: row["is_old"] for row in plans} == {"alpha": True, "beta": True, "none": False}
 
 
 def test_scd2_rows_follow_each_other(ask: Callable[[str], list[Row]], lake: Lake) -> None:

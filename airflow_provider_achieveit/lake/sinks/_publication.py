@@ -14,8 +14,7 @@ from airflow_provider_achieveit.lake.errors import AchieveItContendedError, Achi
 from airflow_provider_achieveit.lake.layout import manifest_key
 from airflow_provider_achieveit.lake.manifest import Manifest, encode, file_keys
 from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder, refuse_older
-from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
-from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, SwappedMeanwhileError
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,7 @@ from airflow_provider_achieveit.lake.manifest import (
 )
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.manifest_folder import ManifestFolder
-from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
-from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, SwappedMeanwhileError
 
 if TYPE_CHECKING:  # pyarrow: a trigger is imported with every DAG file that has an asset watcher
     from airflow_provider_achieveit.lake.table_file import TableFile
@@ -126,7 +125,13 @@ class Commit(ABC):
     """The landing of one task's snapshots; a context manager.
 
     An error of `add` is one plan's own, an error of `finish` is everybody's.
+
+    Attributes:
+        created: Names of the tables that `finish` had to create, in a table format.
     """
+
+    def __init__(self) -> None:
+        self.created: set[str] = set()
 
     def __enter__(self) -> Self:
         return self

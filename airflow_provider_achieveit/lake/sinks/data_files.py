@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +15,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE
 from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, STATISTICS_COLUMNS, plan_schema
-from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile, TableWriter
+from airflow_provider_achieveit.lake.sinks.null_lists import has_null_lists, without_null_lists
+from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
 from airflow_provider_achieveit.lake.tables.arrays import repeated
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS, table_writer
 
@@ -42,6 +42,10 @@ class DataFile:
     path: Path
     rows: int
     plans: set[str]
+
+    def renamed(self) -> DataFile:
+        """Give it another name: formats do not expect a file back that was removed."""
+        return replace(self, path=self.path.rename(self.path.with_name(f"{uuid4()}.parquet")))
 
 
 def position_column(table: str) -> str:
@@ -75,9 +79,11 @@ class DataFileWriter:
         table: Name of the table.
         label: The label of all rows.
         label_column: Whether the files have the column `snapshot`. Delta Lake has it in its log alone.
+        null_lists: Whether lists may be null; otherwise such lists become empty.
     """
 
-    def __init__(self, directory: Path, table: str, label: str, *, label_column: bool) -> None:
+    def __init__(self, directory: Path, table: str, label: str, *, label_column: bool, null_lists: bool = True) -> None:
+        self._null_lists = null_lists
         self._directory = directory
         self._label = label
         self._position = position_column(table)
@@ -99,12 +105,14 @@ class DataFileWriter:
             self._writer.__exit__(kind, error, trace)
             self._writer = None
 
-    def add(self, plan_id: str, file: TableFile) -> None:
-        """Append the rows of a plan's finished file."""
-        position = 0
+    def add(self, plan_id: str, file: TableFile) -> bool:
+        """Append the rows of a plan's finished file; return False if lists that were null became empty."""
+        position, as_it_was = 0, True
         with pq.ParquetFile(file.path) as parquet:
             for batch in parquet.iter_batches(BATCH, use_threads=False):
                 count = batch.num_rows
+                if not self._null_lists and has_null_lists(batch):
+                    batch, as_it_was = without_null_lists(batch), False
                 added = {
                     PLAN: repeated(plan_id, count),
                     SNAPSHOT: repeated(self._label, count),
@@ -113,6 +121,7 @@ class DataFileWriter:
                 columns = [added[name] if name in added else batch[name] for name in self._schema.names]
                 self._append(columns, {plan_id})
                 position += count
+        return as_it_was
 
     def copy(self, rows: Iterable[pa.RecordBatch]) -> None:
         """Append rows that have landed, with their plans and places."""
@@ -140,53 +149,16 @@ class DataFileWriter:
             self.__exit__(None, None, None)
 
 
-def rows_by_plan(fragment: ds.Fragment) -> Counter[str]:
-    """Return how many rows each plan has in a landed file."""
-    counts: Counter[str] = Counter()
-    for batch in fragment.to_batches(columns=[PLAN], use_threads=False):
-        counts.update({entry["values"]: entry["counts"] for entry in batch[PLAN].value_counts().to_pylist()})
-    return counts
-
-
-def rows_without(fragment: ds.Fragment, table: str, plans: Collection[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a landed file that belong to other plans."""
-    wanted = ~ds.field(PLAN).isin(pa.array(plans, pa.string()))
-    yield from fragment.to_batches(landed_schema(table), filter=wanted, batch_size=BATCH, **_ONE_AT_A_TIME)
-
-
-def write_back(fragments: Sequence[ds.Fragment], table: str, plan_id: str, rows: int, into: Path) -> TableFile:
-    """Write the rows of one plan as they were before they landed.
-
-    They are gathered in blocks by their place, so memory is bounded, also where a compaction has mixed them.
-
-    Args:
-        fragments: The landed files of one label.
-        table: Name of the table.
-        plan_id: The plan.
-        rows: How many rows it has.
-        into: The file, which does not exist yet.
-    """
-    schema, position = landed_schema(table), position_column(table)
-    names = SCHEMAS[table].names
-    with plan_writer(table, plan_id, into) as writer:
-        for start in range(0, rows, ROW_GROUP):
-            place = ds.field(position)
-            wanted = (ds.field(PLAN) == plan_id) & (place >= start) & (place < start + ROW_GROUP)
-            found = [
-                fragment.to_table(schema, [*names, position], wanted, batch_size=BATCH, **_ONE_AT_A_TIME)
-                for fragment in fragments
-            ]
-            for batch in pa.concat_tables(found).sort_by(position).select(names).to_batches():
-                writer.add(batch.replace_schema_metadata(None))
-    return TableFile(table, into, rows)
-
-
-#: Without these, pyarrow decodes whole files ahead of their reader.
-_ONE_AT_A_TIME = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
-
-
 def plan_writer(table: str, plan_id: str, path: Path) -> TableWriter:
     """Return the writer that made the plan's file, for any table."""
     if table == PLAN_ITEMS_TABLE:
         return TableWriter(path, plan_schema(plan_id), dictionary=DICTIONARY_COLUMNS, statistics=STATISTICS_COLUMNS)
     return table_writer(table, plan_id, path)
+
+
+def rewritten_without_null_lists(file: TableFile, plan_id: str, path: Path) -> TableFile:
+    """Write a plan's finished file again, to `path`, with lists that are empty where they were null."""
+    with pq.ParquetFile(file.path) as parquet, plan_writer(file.table, plan_id, path) as writer:
+        for batch in parquet.iter_batches(BATCH, use_threads=False):
+            writer.add(without_null_lists(batch))
+    return TableFile(file.table, path, file.rows)

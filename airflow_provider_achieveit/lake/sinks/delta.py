@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +70,7 @@ class _DeltaTable(LandedTable):
         super().__init__(name)
         self._store = store
         self._table: DeltaTable | None = None
+        self._files: list[LandedFile] | None = None
         self._uploaded: set[str] = set()
 
     @property
@@ -92,6 +93,7 @@ class _DeltaTable(LandedTable):
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
+        self._files = None
         with self._explained("opening"):
             try:
                 # Opened anew each time: the credentials may have expired.
@@ -119,14 +121,16 @@ class _DeltaTable(LandedTable):
                 storage_options=storage_options(self._store),
             )
 
-    def files(self, label: str | None = None, plans: Collection[str] | None = None) -> list[LandedFile]:
+    def files(self, label: str | None = None) -> list[LandedFile]:
         if self._table is None:
             return []
-        with self._explained("reading"):
-            # The dataset refuses tables of which it can't read all, such as ones with deletion vectors.
-            filesystem = self._table.to_pyarrow_dataset().filesystem
-            entries = pa.table(self._table.get_add_actions()).to_pylist()
-        return [_landed_file(entry, filesystem) for entry in entries if _may_hold(entry, label, plans)]
+        if self._files is None:
+            with self._explained("reading"):
+                # The dataset refuses tables of which it can't read all, such as ones with deletion vectors.
+                filesystem = self._table.to_pyarrow_dataset().filesystem
+                entries = pa.table(self._table.get_add_actions()).to_pylist()
+            self._files = [_landed_file(entry, filesystem) for entry in entries]
+        return [file for file in self._files if label in (None, file.label)]
 
     def replace(self, label: str, removed: Sequence[LandedFile], added: Sequence[DataFile]) -> None:
         from deltalake import CommitProperties, Transaction
@@ -187,22 +191,14 @@ class _DeltaTable(LandedTable):
             raise AchieveItStoreError(what) from None
 
 
-def _may_hold(entry: dict[str, Any], label: str | None, plans: Collection[str] | None) -> bool:
-    """Return whether a file may hold rows of a label and of plans, by its partition and its statistics."""
-    if label is not None and entry["partition"][SNAPSHOT] != label:
-        return False
-    smallest, largest = entry["min"][PLAN], entry["max"][PLAN]
-    if plans is None or smallest is None or largest is None:
-        return True
-    return any(smallest <= plan <= largest for plan in plans)
-
-
 def _landed_file(entry: dict[str, Any], filesystem: FileSystem) -> LandedFile:
     path, label = unquote(entry["path"]), entry["partition"][SNAPSHOT]
+    smallest, largest = entry["min"][PLAN], entry["max"][PLAN]
+    plans = None if smallest is None or largest is None else (smallest, largest)
     modified = datetime.fromtimestamp(entry["modification_time"] / 1000, UTC)
     # Not the dataset's own fragments: for columns without statistics in the log these find nothing.
     return LandedFile(
-        path.rpartition("/")[2], label, modified, entry, lambda: PARQUET_FORMAT.make_fragment(path, filesystem)
+        path.rpartition("/")[2], label, plans, modified, entry, lambda: PARQUET_FORMAT.make_fragment(path, filesystem)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -130,11 +130,13 @@ class _IcebergTable(LandedTable):
                 with transaction, transaction.update_spec() as spec:
                     spec.add_identity(SNAPSHOT)
 
-    def files(self, label: str | None = None, plans: Collection[str] | None = None) -> list[LandedFile]:
+    def files(self, label: str | None = None) -> list[LandedFile]:
         if self._table is None:
             return []
         with self._explained("reading"):
-            return [self._landed_file(task) for task in self._table.scan(_filter(label, plans)).plan_files()]
+            # No label has a character that ends a text.
+            scan = self._table.scan("true" if label is None else f"{SNAPSHOT} == '{label}'")
+            return [self._landed_file(task) for task in scan.plan_files()]
 
     def _landed_file(self, task: FileScanTask) -> LandedFile:
         table = self._loaded()
@@ -142,11 +144,14 @@ class _IcebergTable(LandedTable):
         if task.delete_files:
             what = f"Iceberg table {self.key} has rows that are marked as deleted in {path}: compact it with the engine"
             raise AchieveItStoreError(f"{what} that deleted them")
-        modified = datetime.fromtimestamp(table.metadata.last_updated_ms / 1000, UTC)
+        number = table.schema().find_field(PLAN).field_id
+        smallest = (task.file.lower_bounds or {}).get(number)
+        largest = (task.file.upper_bounds or {}).get(number)
         return LandedFile(
             path.rpartition("/")[2],
             task.file.partition[0],
-            modified,
+            None if smallest is None or largest is None else (smallest.decode(), largest.decode()),
+            datetime.fromtimestamp(table.metadata.last_updated_ms / 1000, UTC),
             task.file,
             lambda: PARQUET_FORMAT.make_fragment(table.io.new_input(path).open()),
         )
@@ -195,15 +200,6 @@ class _IcebergTable(LandedTable):
             for secret in _secrets(self._catalog.properties):
                 text = text.replace(secret, "***")
             raise AchieveItStoreError(f"{doing} the Iceberg table {self.key} failed: {text}") from None
-
-
-def _filter(label: str | None, plans: Collection[str] | None) -> str:
-    """Return the filter for rows of a label and of plans, none of which has a character that ends a text."""
-    wanted = [] if label is None else [f"{SNAPSHOT} == '{label}'"]
-    if plans is not None:
-        listed = ", ".join(f"'{plan}'" for plan in sorted(plans))
-        wanted.append(f"{PLAN} in ({listed})")
-    return " and ".join(wanted) or "true"
 
 
 def _secrets(properties: dict[str, str]) -> list[str]:

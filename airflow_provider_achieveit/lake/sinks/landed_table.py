@@ -26,6 +26,7 @@ class LandedFile:
     Attributes:
         name: Its name, the last part of its path.
         label: The label of all its rows.
+        plans: The smallest and the largest plan in it, as far as the format says so.
         modified: When it was written, or later.
         entry: What the format knows it by.
         opener: Opens it for reading.
@@ -33,14 +34,19 @@ class LandedFile:
 
     name: str
     label: str
+    plans: tuple[str, str] | None
     modified: datetime
     entry: Any
-    opener: Callable[[], ds.Fragment]
+    opener: Callable[[], ds.ParquetFileFragment]
 
     @property
-    def fragment(self) -> ds.Fragment:
+    def fragment(self) -> ds.ParquetFileFragment:
         """Reads its rows."""
         return self.opener()
+
+    def may_hold(self, plans: Collection[str]) -> bool:
+        """Return whether it may have rows of one of some plans."""
+        return self.plans is None or any(self.plans[0] <= plan <= self.plans[1] for plan in plans)
 
 
 class LandedTable(ABC):
@@ -81,8 +87,8 @@ class LandedTable(ABC):
         """Make the table, unless somebody else makes it at the same time."""
 
     @abstractmethod
-    def files(self, label: str | None = None, plans: Collection[str] | None = None) -> list[LandedFile]:
-        """Return the data files that may hold rows of a label and of plans; None stands for all."""
+    def files(self, label: str | None = None) -> list[LandedFile]:
+        """Return the data files with the rows of a label, or of all labels."""
 
     @abstractmethod
     def replace(self, label: str, removed: Sequence[LandedFile], added: Sequence[DataFile]) -> None:

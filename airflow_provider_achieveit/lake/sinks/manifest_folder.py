@@ -15,7 +15,8 @@ from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.errors import AchieveItManifestError, AchieveItOutdatedError
 from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAManifestError, decode, read_time
 from airflow_provider_achieveit.lake.options import TableFormat
-from airflow_provider_achieveit.lake.sinks.objects import Store, SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.objects import Store
 
 log = logging.getLogger(__name__)
 
@@ -121,24 +122,23 @@ class ManifestFolder:
             return self._read(key, plan_id)
         return None
 
-    def put_latest(self, manifest: Manifest, file: Path) -> None:
+    def put_latest(self, manifest: Manifest, copy: Path) -> None:
         """Make a manifest that has landed the latest one, unless a later read has landed under another label.
 
         Args:
             manifest: The manifest.
-            file: The same, encoded.
+            copy: The same, encoded, in a file that the store's `prepared` gave.
         """
         plan_id, key = manifest["plan_id"], layout.latest_key(manifest["plan_id"])
-        with self.store.prepared([(file, key)]) as [(copy, _)]:
-            while True:
-                state, there = self.store.look(key), self._read_if_readable(key, plan_id)
-                if there is not None and is_later(there, manifest):
-                    what = "Plan %s: latest.json stays with snapshot %s, which was read later"
-                    log.info(what, plan_id, there["snapshot"])
-                    return
-                with suppress(SwappedMeanwhileError):
-                    self.store.swap(copy, key, state)
-                    return
+        while True:
+            state, there = self.store.look(key), self._read_if_readable(key, plan_id)
+            if there is not None and is_later(there, manifest):
+                what = "Plan %s: latest.json stays with snapshot %s, which was read later"
+                log.info(what, plan_id, there["snapshot"])
+                return
+            with suppress(SwappedMeanwhileError):
+                self.store.swap(copy, key, state)
+                return
 
 
 def is_later(there: Manifest, ours: Manifest) -> bool:

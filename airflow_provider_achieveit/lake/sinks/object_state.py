@@ -9,6 +9,10 @@ from typing import Any
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
+class SwappedMeanwhileError(Exception):
+    """The object is not what it was when it was looked at."""
+
+
 @dataclass(frozen=True)
 class ObjectState:
     """An object as it was seen: two states are equal while nobody has swapped the object.

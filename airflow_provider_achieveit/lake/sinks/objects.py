@@ -18,7 +18,7 @@ from airflow_provider_achieveit.lake.layout import STAGING_PREFIX
 from airflow_provider_achieveit.lake.scratch import locked_directory, sweep
 from airflow_provider_achieveit.lake.sinks import _uploads
 from airflow_provider_achieveit.lake.sinks._local import local_copy, local_state
-from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, remote_state
+from airflow_provider_achieveit.lake.sinks.object_state import ObjectState, SwappedMeanwhileError, remote_state
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -27,10 +27,6 @@ T = TypeVar("T")
 
 #: Bytes that are held in memory while an object is read.
 _CHUNK = 8 * 2**20
-
-
-class SwappedMeanwhileError(Exception):
-    """The object is not what it was when it was looked at."""
 
 
 class Store:
@@ -141,6 +137,14 @@ class Store:
             state = local_state(Path(path)) if self.is_local else remote_state(info)
             if state is not None:
                 yield path[start:], state
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders directly below the root that begin with a prefix."""
+        with self._explained("listing", ""):
+            self.fs.invalidate_cache()
+            found = self.fs.ls(self._root, detail=True)
+        names = (entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory")
+        return [name for name in names if name.startswith(prefix)]
 
     def check(self) -> None:
         """Find out before the work whether there is a place to write to.

@@ -69,6 +69,7 @@ class ParquetSink(Sink):
 
 class _ParquetCommit(Commit):
     def __init__(self, sink: ParquetSink, cancellation: Cancellation) -> None:
+        super().__init__()
         self._sink = sink
         self._cancellation = cancellation
         self._landed: list[Manifest] = []
@@ -100,7 +101,8 @@ class _ParquetCommit(Commit):
         body.write_bytes(encode(manifest))
         files = [(table.path, key) for table, key in zip(tables, keys, strict=True)]
         Publication(sink, manifest, files, body, self._cancellation).publish()
-        sink.put_latest(manifest, body)
+        with sink.store.prepared([(body, layout.latest_key(plan_id))]) as [(latest, _)]:
+            sink.put_latest(manifest, latest)
         self._landed.append(manifest)
 
     def finish(self) -> list[Manifest]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.retry import backoff
@@ -18,11 +17,12 @@ from airflow_provider_achieveit.lake.errors import AchieveItContendedError, Achi
 from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry, encode
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit
-from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter, rows_by_plan, rows_without
+from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter, rewritten_without_null_lists
+from airflow_provider_achieveit.lake.sinks.landed_rows import rows_by_plan
 from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedTable
 from airflow_provider_achieveit.lake.sinks.manifest_folder import refuse_older
-from airflow_provider_achieveit.lake.sinks.null_lists import without_null_lists
-from airflow_provider_achieveit.lake.sinks.objects import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
 from airflow_provider_achieveit.lake.table_file import TableFile
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class TableCommit(Commit):
     """
 
     def __init__(self, sink: TableSink, cancellation: Cancellation) -> None:
+        super().__init__()
         self._sink = sink
         self._cancellation = cancellation
         self._manifests: list[Manifest] = []
@@ -71,10 +72,10 @@ class TableCommit(Commit):
             raise ValueError(f"snapshot {manifest['snapshot']} in a commit of {self._label(manifest)}")
         entries = []
         for file in tables:
-            if not self._sink.keeps_null_lists:
-                # What is read back can only be compared with a file that does without them.
-                file = without_null_lists(file, manifest["plan_id"], self._directory / "without-null-lists")
-            self._writer(file.table, manifest["snapshot"]).add(manifest["plan_id"], file)
+            as_it_was = self._writer(file.table, manifest["snapshot"]).add(manifest["plan_id"], file)
+            if not as_it_was:
+                # What is read back can only be compared with a file that does without null lists as well.
+                file = rewritten_without_null_lists(file, manifest["plan_id"], self._directory / "without-null-lists")
             entries.append(self._entry(file))
             (self._directory / "without-null-lists").unlink(missing_ok=True)
         manifest["files"] = entries
@@ -118,7 +119,7 @@ class TableCommit(Commit):
                 return self._manifests
             log.warning("Another export is landing snapshot %s as well", self._label())
             self._cancellation.sleep(backoff(tries))
-            added = {name: [_renamed(file) for file in files] for name, files in added.items()}
+            added = {name: [file.renamed() for file in files] for name, files in added.items()}
         raise AchieveItContendedError(f"snapshot {self._label()} was overwritten by another export {_TRIES} times")
 
     def _label(self, manifest: Manifest | None = None) -> str:
@@ -130,7 +131,13 @@ class TableCommit(Commit):
 
     def _writer(self, table: str, label: str) -> DataFileWriter:
         if table not in self._writers:
-            writer = DataFileWriter(self._directory, table, label, label_column=self._sink.label_column)
+            writer = DataFileWriter(
+                self._directory,
+                table,
+                label,
+                label_column=self._sink.label_column,
+                null_lists=self._sink.keeps_null_lists,
+            )
             self._writers[table] = self._stack.enter_context(writer)
         return self._writers[table]
 
@@ -138,6 +145,7 @@ class TableCommit(Commit):
         table = self._sink.table(name)
         if not table.load():
             table.create()
+            self.created.add(name)
             table.load()
         return table
 
@@ -184,8 +192,9 @@ class TableCommit(Commit):
         for number, manifest in enumerate(self._manifests):
             body = self._directory / f"manifest-{number}.json"
             body.write_bytes(encode(manifest))
-            files += [(body, layout.manifest_key(manifest["plan_id"], manifest["snapshot"]))]
-        with self._sink.store.prepared([pair for pair in files for _ in range(2)]) as copies:
+            files.append((body, layout.manifest_key(manifest["plan_id"], manifest["snapshot"])))
+            files.append((body, layout.latest_key(manifest["plan_id"])))
+        with self._sink.store.prepared(files) as copies:
             for manifest, (own, key), (latest, _) in zip(self._manifests, copies[::2], copies[1::2], strict=True):
                 try:
                     self._put(manifest, own, key)
@@ -218,7 +227,7 @@ class TableCommit(Commit):
         """Look whether the rows in the table are those of the manifests that are there."""
         ours = {file.path.name for file in added}
         table.load()
-        files = table.files(self._label(), self._plans)
+        files = [file for file in table.files(self._label()) if file.may_hold(self._plans)]
         foreign = [file for file in files if file.name not in ours]
         if ours <= {file.name for file in files} and not any(
             self._plans & set(rows_by_plan(file.fragment)) for file in foreign
@@ -226,42 +235,3 @@ class TableCommit(Commit):
             return True
         # Our rows may have been copied, for the sake of another plan in the same file.
         return all(there is not None and self._sink.is_as_described(there, table.name) for there in self._landed())
-
-
-def _renamed(file: DataFile) -> DataFile:
-    """Give a data file another name: formats do not expect a file back that was removed."""
-    return DataFile(file.path.rename(file.path.with_name(f"{uuid4()}.parquet")), file.rows, file.plans)
-
-
-def replace_rows(
-    table: LandedTable,
-    label: str,
-    plans: Collection[str],
-    added: Sequence[DataFile],
-    directory: Path,
-    *,
-    label_column: bool,
-) -> None:
-    """Replace the rows of some plans under a label in one commit, based on the state of the table that is loaded.
-
-    Args:
-        table: The table.
-        label: The label.
-        plans: The plans.
-        added: Their new rows.
-        directory: For the rows of other plans, which are copied out of the files that are removed.
-        label_column: Whether data files have the column `snapshot`.
-
-    Raises:
-        ConflictError: The table is in another state by now, and nothing was committed.
-    """
-    removed = []
-    with DataFileWriter(directory, table.name, label, label_column=label_column) as rest:
-        for file in table.files(label, plans):
-            there = set(rows_by_plan(file.fragment))
-            if there.intersection(plans):
-                removed.append(file)
-                if there.difference(plans):
-                    rest.copy(rows_without(file.fragment, table.name, plans))
-        if removed or added:
-            table.replace(label, removed, [*added, *rest.finish()])

@@ -7,7 +7,9 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 
 import pyarrow as pa
@@ -18,15 +20,18 @@ from airflow_provider_achieveit.lake.errors import AchieveItContendedError, Achi
 from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit, Sink
-from airflow_provider_achieveit.lake.sinks.data_files import rows_by_plan, write_back
+from airflow_provider_achieveit.lake.sinks.landed_rows import LandedRows, rows_by_plan
 from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
 from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit, replace_rows
+from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
+from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 #: How often rows are removed when others commit to the table first.
 _COMMITS = 20
+#: Labels of a table that stay open: a snapshot, the one before it, and those of another table.
+_LABELS = 4
 
 
 class TableSink(Sink):
@@ -34,6 +39,9 @@ class TableSink(Sink):
 
     All plans share one table of each name, partitioned by label. The tables change by the format's own commits, and a
     snapshot is whole when its manifest is there and each table has as many rows of it as the manifest says.
+
+    The state of a table is loaded once for all plans that are read back, and again where a plan is not in it as its
+    manifest says: somebody may have committed since.
     """
 
     #: Whether the data files have the column `snapshot`.
@@ -43,7 +51,28 @@ class TableSink(Sink):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self._counted: dict[tuple[str, str], Counter[str]] = {}
+        self._lock = Lock()
+        self._loaded = lru_cache(None)(self._load)
+        self._opened = lru_cache(_LABELS)(self._open)
+
+    def _load(self, name: str) -> LandedTable | None:
+        table = self.table(name)
+        return table if table.load() else None
+
+    def _open(self, name: str, label: str) -> LandedRows | None:
+        table = self._loaded(name)
+        return None if table is None else LandedRows(name, table.files(label))
+
+    def _rows(self, name: str, label: str) -> LandedRows | None:
+        """Return the rows of a label; None if there is no such table."""
+        with self._lock:
+            return self._opened(name, label)
+
+    def _forget(self) -> None:
+        """Load the tables anew when they are read next."""
+        with self._lock:
+            self._loaded.cache_clear()
+            self._opened.cache_clear()
 
     @abstractmethod
     def table(self, name: str) -> LandedTable:
@@ -56,20 +85,15 @@ class TableSink(Sink):
 
     def is_whole(self, manifest: Manifest) -> bool:
         """Return whether each table has as many rows of the snapshot as its manifest says."""
-        plan_id, label = manifest["plan_id"], manifest["snapshot"]
-        return all(self._count(entry["table"], label)[plan_id] == entry["rows"] for entry in manifest["files"])
-
-    def _count(self, name: str, label: str) -> Counter[str]:
-        """Count the rows of all plans under a label; once, since many plans will be asked for."""
-        if (name, label) not in self._counted:
-            table = self.table(name)
-            files = table.files(label) if table.load() else []
-            self._counted[name, label] = sum(map(_rows_by_plan, files), Counter())
-        return self._counted[name, label]
+        tables = [(self._rows(entry["table"], manifest["snapshot"]), entry["rows"]) for entry in manifest["files"]]
+        try:
+            return all(rows is not None and rows.count(manifest["plan_id"]) == wanted for rows, wanted in tables)
+        except (OSError, pa.ArrowException):  # a data file is damaged
+            return False
 
     def begin(self, cancellation: Cancellation) -> Commit:
         """Begin to land snapshots of one label; none is visible before `finish`."""
-        self._counted.clear()
+        self._forget()
         return TableCommit(self, cancellation)
 
     def remove_tables(self, plan_id: str, label: str) -> None:
@@ -101,7 +125,8 @@ class TableSink(Sink):
                         yield layout.table_key(name, plan_id, file.label), ObjectState(file.name, rows, file.modified)
 
     def is_as_described(self, manifest: Manifest, table: str) -> bool:
-        """Return whether a table's rows of a snapshot, read back, are what its manifest says."""
+        """Return whether a table's rows of a snapshot, read back as they are now, are what its manifest says."""
+        self._forget()
         entries = [entry for entry in manifest["files"] if entry["table"] == table]
         with scratch_directory() as directory:
             return all(self.read_back(manifest, entry, directory / "rows.parquet") is None for entry in entries)
@@ -110,23 +135,26 @@ class TableSink(Sink):
         """Write the rows of a landed table into a file as they were; return what is wrong with them, or None."""
         if entry["table"] not in SCHEMAS:
             return "is a table that this version of the provider does not know"
-        table = self.table(entry["table"])
-        if not table.load():
+        problem = self._write_back(manifest, entry, into)
+        if problem is None:
+            return None
+        self._forget()
+        into.unlink(missing_ok=True)
+        return self._write_back(manifest, entry, into)
+
+    def _write_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        plan_id, label, name = manifest["plan_id"], manifest["snapshot"], entry["table"]
+        rows = self._rows(name, label)
+        if rows is None:
             return "is not there"
         try:
-            return self._write_back(table, manifest, entry, into)
+            if (count := rows.count(plan_id)) != entry["rows"]:
+                return f"has {count} rows of snapshot {label}, but the manifest says {entry['rows']}"
+            digest = rows.write_back(plan_id, into).sha256
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
                 raise  # our own file: the disk is full
             return f"can't be read: {type(error).__name__}: {error!s:.200}"
-
-    def _write_back(self, table: LandedTable, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
-        plan_id = manifest["plan_id"]
-        fragments = [file.fragment for file in table.files(manifest["snapshot"], [plan_id])]
-        rows = sum(rows_by_plan(fragment)[plan_id] for fragment in fragments)
-        if rows != entry["rows"]:
-            return f"has {rows} rows of snapshot {manifest['snapshot']}, but the manifest says {entry['rows']}"
-        digest = write_back(fragments, table.name, plan_id, rows, into).sha256
         if digest != entry["sha256"]:
             return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
         return None

@@ -82,6 +82,13 @@ SCHEMAS: dict[str, pa.Schema] = {
     **{child.name: child.schema for child in CHILD_TABLES},
 }
 
+#: What a row of each table is, for people.
+DESCRIPTIONS: dict[str, str] = {
+    PLAN_ITEMS_TABLE: "A row for each item of a plan, as the AchieveIt API gave it, in each snapshot.",
+    CHANGES_TABLE: "A row for each change of an item since the snapshot before.",
+    **{child.name: "A row for each entry of a list of plan_items." for child in CHILD_TABLES},
+}
+
 
 def schema_hash(schema: Iterable[pa.Field]) -> str:
     """Return the SHA-256 of names and types of the columns, in hex."""

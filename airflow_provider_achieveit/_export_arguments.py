@@ -1,0 +1,95 @@
+"""The arguments of the export operator once they are rendered, checked like values that stand in the DAG file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, get_args
+
+from airflow_provider_achieveit import _templates as templates
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.api.validate import shown
+from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
+from airflow_provider_achieveit.lake.layout import make_label
+from airflow_provider_achieveit.lake.options import ExportOptions, OnPlanFailure, TableFormat, require_format
+
+OPTIONS = tuple(option.name for option in fields(ExportOptions))
+
+#: How each argument is read once it is rendered; the options are read together.
+READERS: dict[str, Callable[[Any], Any]] = {
+    "destination": partial(templates.text, "destination"),
+    "achieveit_conn_id": partial(templates.text, "achieveit_conn_id", default=AchieveItHook.default_conn_name),
+    "snapshot": partial(templates.optional_text, "snapshot"),
+    "table_format": partial(templates.choice, "table_format", choices=get_args(TableFormat), default="parquet"),
+    "iceberg_conn_id": partial(templates.text, "iceberg_conn_id", default="iceberg_default"),
+    "iceberg_namespace": partial(templates.text, "iceberg_namespace", default="achieveit"),
+    "on_plan_failure": partial(templates.choice, "on_plan_failure", choices=get_args(OnPlanFailure), default="fail"),
+}
+
+
+@dataclass(frozen=True)
+class ExportArguments:
+    """What the operator was asked for; its docstring says what each argument means."""
+
+    plan_ids: list[str]
+    destination: str
+    destination_conn_id: str | None
+    achieveit_conn_id: str
+    snapshot: str | None
+    table_format: TableFormat
+    iceberg_conn_id: str
+    iceberg_namespace: str
+    on_plan_failure: OnPlanFailure
+    options: ExportOptions
+
+
+def read_arguments(values: Mapping[str, Any], given: Collection[str]) -> ExportArguments:
+    """Read the rendered arguments.
+
+    Args:
+        values: All arguments, rendered.
+        given: Names of those that were given before they were rendered.
+
+    Raises:
+        AchieveItConfigError: One cannot be used.
+    """
+    return ExportArguments(
+        plan_ids=_plan_ids(values, given),
+        destination_conn_id=templates.destination_conn_id(
+            values["destination_conn_id"], given="destination_conn_id" in given
+        ),
+        options=ExportOptions(**{name: templates.rendered(name, values[name]) for name in OPTIONS}),
+        **{name: read(values[name]) for name, read in READERS.items()},
+    )
+
+
+def check_constants(values: Mapping[str, Any], given: Collection[str]) -> None:
+    """Check what is known when the DAG file is parsed; the rest is checked when the task runs.
+
+    Args:
+        values: All arguments, as they were given.
+        given: Names of those that are not None.
+
+    Raises:
+        AchieveItConfigError: An argument that is not a template cannot be used.
+    """
+    constants = {name: value for name, value in values.items() if not templates.is_template(value)}
+    if ("plan_id" in given) == ("plan_ids" in given):
+        raise AchieveItConfigError(
+            f"plan_id {shown(values['plan_id'])} and plan_ids {shown(values['plan_ids'])}: give exactly one of the two"
+        )
+    if ("plan_ids" if "plan_ids" in given else "plan_id") in constants:
+        _plan_ids(values, given)
+    for name in READERS.keys() & constants.keys():
+        READERS[name](constants[name])
+    if "table_format" in constants:
+        require_format(READERS["table_format"](constants["table_format"]))
+    if "snapshot" in constants:
+        make_label(templates.optional_text("snapshot", constants["snapshot"]), datetime.now(UTC))
+    ExportOptions(**{name: constants[name] for name in OPTIONS if name in constants})
+
+
+def _plan_ids(values: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    return templates.plan_ids(values["plan_ids"]) if "plan_ids" in given else [templates.plan_id(values["plan_id"])]

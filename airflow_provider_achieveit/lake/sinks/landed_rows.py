@@ -1,0 +1,136 @@
+"""The rows of a table under one label, read from its data files: who has how many, and a plan's rows as they were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import RLock
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from airflow_provider_achieveit.lake.sinks.data_files import BATCH, PLAN, landed_schema, plan_writer, position_column
+from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile
+from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile
+from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
+
+#: Without these, pyarrow decodes whole files ahead of their reader.
+_ONE_AT_A_TIME = {"batch_size": BATCH, "batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+#: Row groups that stay in memory. Plans are read back side by side, mostly in the order in which they lie there.
+_KEPT = 2
+#: Larger row groups are filtered while they are read. Ours have 15 MB; a compaction may make others.
+_LARGE = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A data file of which the footer was read: its row groups, and how many rows each plan has."""
+
+    groups: list[ds.ParquetFileFragment]
+    plans: Counter[str]
+
+
+class LandedRows:
+    """The rows of one label, in one state of a table. Several threads may read plans back.
+
+    Each file is opened once, when the first plan that it may hold is asked for. Many small plans share a row group,
+    which is decoded once as well.
+
+    Args:
+        table: Name of the table.
+        files: The data files of the label.
+    """
+
+    def __init__(self, table: str, files: Sequence[LandedFile]) -> None:
+        self._table = table
+        self._position = position_column(table)
+        self._files = files
+        self._lock = RLock()
+        self._opened: dict[str, _Opened] = {}
+        self._decoded = lru_cache(_KEPT)(self._decode)
+
+    def count(self, plan_id: str) -> int:
+        """Return how many rows a plan has."""
+        return sum(opened.plans[plan_id] for opened in self._with(plan_id))
+
+    def write_back(self, plan_id: str, into: Path) -> TableFile:
+        """Write the rows of one plan as they were before they landed.
+
+        They are gathered in blocks by their place, so memory is bounded, also where a compaction has mixed them.
+
+        Args:
+            plan_id: The plan.
+            into: The file, which does not exist yet.
+        """
+        rows = self.count(plan_id)
+        columns = SCHEMAS[self._table].names
+        groups = [group for opened in self._with(plan_id) if opened.plans[plan_id] for group in opened.groups]
+        with plan_writer(self._table, plan_id, into) as writer:
+            for start in range(0, rows, ROW_GROUP):
+                near = [group for group in groups if self._may_hold(group, plan_id, start)]
+                block = pa.concat_tables([self._block(group, plan_id, start) for group in near])
+                for batch in _sorted(block, self._position).select(columns).to_batches():
+                    writer.add(batch.replace_schema_metadata(None))
+        return TableFile(self._table, into, rows)
+
+    def _with(self, plan_id: str) -> list[_Opened]:
+        """Return the files that may hold a plan, opened."""
+        with self._lock:
+            return [self._open(file) for file in self._files if file.may_hold({plan_id})]
+
+    def _open(self, file: LandedFile) -> _Opened:
+        if file.name not in self._opened:
+            fragment = file.fragment
+            self._opened[file.name] = _Opened(fragment.split_by_row_group(), rows_by_plan(fragment))
+        return self._opened[file.name]
+
+    def _may_hold(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> bool:
+        """Return whether a row group may hold rows of a plan's block, by its statistics."""
+        noted = group.row_groups[0].statistics or {}
+        plans, places = noted.get(PLAN), noted.get(self._position)
+        if plans is not None and not plans["min"] <= plan_id <= plans["max"]:
+            return False
+        return places is None or (places["min"] < start + ROW_GROUP and start <= places["max"])
+
+    def _block(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> pa.Table:
+        """Return the rows of a plan's block in a row group."""
+        if group.row_groups[0].total_byte_size > _LARGE:
+            place = ds.field(self._position)
+            wanted = (ds.field(PLAN) == plan_id) & (place >= start) & (place < start + ROW_GROUP)
+            return group.to_table(landed_schema(self._table), filter=wanted, **_ONE_AT_A_TIME)
+        with self._lock:
+            rows = self._decoded(group)
+        place = rows[self._position]
+        in_block = pc.and_(pc.greater_equal(place, start), pc.less(place, start + ROW_GROUP))
+        wanted = pc.indices_nonzero(pc.and_(pc.equal(rows[PLAN], plan_id), in_block))
+        if len(wanted) and wanted[-1].as_py() - wanted[0].as_py() == len(wanted) - 1:
+            return rows.slice(wanted[0].as_py(), len(wanted))  # side by side, as they landed
+        return rows.take(wanted)
+
+    def _decode(self, group: ds.ParquetFileFragment) -> pa.Table:
+        return group.to_table(landed_schema(self._table), **_ONE_AT_A_TIME).combine_chunks()
+
+
+def _sorted(rows: pa.Table, column: str) -> pa.Table:
+    """Sort rows by a column without nulls, unless they are in order."""
+    values = rows[column].combine_chunks()
+    in_order = pc.all(pc.less_equal(values[:-1], values[1:])).as_py() is not False
+    return rows if in_order else rows.sort_by(column)
+
+
+def rows_by_plan(fragment: ds.Fragment) -> Counter[str]:
+    """Return how many rows each plan has in a landed file."""
+    counts: Counter[str] = Counter()
+    for batch in fragment.to_batches(columns=[PLAN], use_threads=False):
+        counts.update({entry["values"]: entry["counts"] for entry in batch[PLAN].value_counts().to_pylist()})
+    return counts
+
+
+def rows_without(fragment: ds.Fragment, table: str, plans: Collection[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a landed file that belong to other plans."""
+    wanted = ~ds.field(PLAN).isin(pa.array(plans, pa.string()))
+    yield from fragment.to_batches(landed_schema(table), filter=wanted, **_ONE_AT_A_TIME)
