@@ -1,4 +1,4 @@
-"""Writes `constraints/*.txt`: plain pins of sets of packages that work together, one for each environment.
+"""Writes `constraints/*.txt`: pins of packages that work together, one set for each environment of the Makefile.
 
 Airflow has no upper bounds on most of what it needs, so that an old Airflow with today's packages does not start. Each
 older Airflow is therefore resolved as of a day on which it was current. The newest Airflow takes today's packages.
@@ -14,7 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: What neither `api` nor `lake` needs, and would hold back or lift other packages.
-AIRFLOW = ("apache-airflow", "apache-airflow-providers-amazon", "apache-airflow-providers-apache-iceberg")
+AIRFLOW = (
+    "apache-airflow",
+    "apache-airflow-providers-amazon",
+    "apache-airflow-providers-apache-iceberg",
+    "apache-airflow-providers-openlineage",
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,9 @@ TESTED = [
     Tested("airflow-3.3", ("apache-airflow==3.3.2",), groups=("test", "lint")),
     # pyiceberg needs pyarrow 18; and the package must do without pandas, which pyarrow uses where it is installed.
     Tested("oldest", ("s3fs>=2026",), groups=("test",), lowest=True, without=(*AIRFLOW, "pyiceberg", "pandas")),
-    Tested("spark-3.5", ("pyspark==3.5.*",), groups=("spark",), without=AIRFLOW),
-    Tested("spark-4", ("pyspark==4.*",), groups=("spark",), without=AIRFLOW),
+    # PySpark says that it does not support pandas 3 yet.
+    Tested("spark-3.5", ("pyspark==3.5.*", "pandas<3"), groups=("spark",), without=AIRFLOW),
+    Tested("spark-4", ("pyspark==4.*", "pandas<3"), groups=("spark",), without=AIRFLOW),
 ]
 
 

@@ -20,7 +20,6 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit import api
-from airflow_provider_achieveit._outcome import check_many
 from airflow_provider_achieveit.api import errors, retry
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.client import AchieveItClient
@@ -43,6 +42,7 @@ from tests.support.faulty_sandbox import Sandbox
 Connect = Callable[..., AchieveItClient]
 
 DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
+WITHOUT_AIRFLOW = "make test-oldest has no Airflow"
 MODULES = [import_module(f"{api.__name__}.{module.name}") for module in pkgutil.iter_modules(api.__path__)]
 
 
@@ -176,6 +176,9 @@ def export_without_a_temporary_directory(scene: Scene) -> None:
 
 def export_portfolio(scene: Scene, *plan_ids: str) -> None:
     """Export several plans, some of which fail."""
+    pytest.importorskip("airflow", reason=WITHOUT_AIRFLOW)
+    from airflow_provider_achieveit._outcome import check_many
+
     sink = ParquetSink(Store(LocalFileSystem(), str(scene.lake)))
     scene.sandbox.plan("one").forbidden = True
     check_many(export_plans(scene.connect(), sink, plan_ids), "fail")
@@ -260,7 +263,7 @@ def test_a_request_is_sent_again_where_the_table_says_so(scene: Scene, expected:
 @pytest.mark.parametrize("expected", ERRORS)
 def test_a_task_fails_at_once_where_the_table_says_so(expected: type[AchieveItError]) -> None:
     """Such an error is final for Airflow, and the same error, under the same name, for whoever catches it."""
-    pytest.importorskip("airflow", reason="make test-oldest has no Airflow")
+    pytest.importorskip("airflow", reason=WITHOUT_AIRFLOW)
     from airflow_provider_achieveit._compat import AirflowFailException
     from airflow_provider_achieveit.exceptions import as_task_errors
 

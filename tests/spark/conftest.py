@@ -12,12 +12,9 @@ import pytest
 from tests.support.readable_lake import make_readable_lake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
-
-    from airflow_provider_achieveit.api.client import AchieveItClient
-    from tests.support.faulty_sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +43,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
-@pytest.fixture
-def root(sandbox: Sandbox, connect: Callable[..., AchieveItClient], tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lake that other readers are tested with as well."""
-    make_readable_lake(sandbox, connect(page_size=10), tmp_path / "lake")
-    return tmp_path / "lake"
+    return make_readable_lake(tmp_path_factory.mktemp("readers") / "lake")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 from deltalake import DeltaTable
 from fsspec.implementations.local import LocalFileSystem
-from pyiceberg.catalog import load_catalog
 
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.plan_version import PlanVersion
@@ -104,6 +103,8 @@ class IcebergLake(Lake):
 
     def catalog(self) -> Catalog:
         """The catalog as another process would open it."""
+        from pyiceberg.catalog import load_catalog
+
         self.root.mkdir(parents=True, exist_ok=True)
         warehouse = {"warehouse": f"file://{self.root}/warehouse", "py-io-impl": self.io}
         return load_catalog("lake", type="sql", uri=f"sqlite:///{self.root}/catalog.db", **warehouse)
