@@ -222,6 +222,35 @@ def test_another_task_goes_its_own_way(
     assert report.label == "second"
 
 
+@pytest.mark.parametrize("other", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 1}])
+def test_what_another_task_landed_under_the_label_is_not_taken_for_our_own(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, other: dict[str, Any]
+) -> None:
+    """A later try exports that plan again: its manifest tells of another task."""
+    plans = ["plan-1", "plan-2"]
+    export(client, sink, plans, snapshot="first", run=RUN, tries=tries_of(sink))
+    export(client, sink, ["plan-1"], snapshot="first", run={**RUN, **other})  # type: ignore[typeddict-item]
+    report = export(client, sink, plans, snapshot="second", run={**RUN, "try_number": 2}, tries=tries_of(sink))
+    assert [(manifest["snapshot"], manifest["try_number"]) for manifest in report.manifests.values()] == [
+        ("first", 2),
+        ("first", 1),
+    ]
+    assert all(manifest[key] == RUN[key] for manifest in report.manifests.values() for key in other)  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize(("minutes", "label"), [(24 * 60 - 1, "first"), (24 * 60 + 1, "second")])
+def test_a_note_is_good_for_a_day(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path, minutes: int, label: str
+) -> None:
+    """From the start of the first try."""
+    export(client, sink, ["plan-1"], snapshot="first", run=RUN, tries=tries_of(sink))
+    (key,) = notes(sink)
+    path = tmp_path / "lake" / key
+    started = datetime.now(UTC) - timedelta(minutes=minutes)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started_at": format_timestamp(started)}))
+    assert export(client, sink, ["plan-1"], snapshot="second", run=RUN, tries=tries_of(sink)).label == label
+
+
 @pytest.mark.parametrize("note", ["old", "[]", "{", '{"label": "../x", "started_at": "2030-01-01"}'])
 def test_an_old_or_broken_note_is_replaced(
     portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path, note: str
