@@ -67,7 +67,9 @@ def test_all_plans_land_under_one_label_in_the_order_given(
     assert list(report.manifests) == PLANS
     assert {manifest["snapshot"] for manifest in report.manifests.values()} == {f"{datetime.now(UTC):%Y}"}
     assert [manifest["rows"] for manifest in report.manifests.values()] == [3] * 7 + [25] + [3] * 4
-    assert sum(manifest["requests"] for manifest in report.manifests.values()) == len(portfolio.requests)
+    # Of the long plan its first page, three pages again, and the version before and after.
+    assert [manifest["requests"] for manifest in report.manifests.values()] == [1] * 7 + [6] + [1] * 4
+    assert len(portfolio.requests) == 11 + 6
     assert [sink.latest(plan_id) for plan_id in PLANS] == list(report.manifests.values())
     assert (report.left_out, report.failures) == ({}, {})
 
