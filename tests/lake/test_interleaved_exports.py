@@ -135,11 +135,14 @@ def test_an_old_leftover_is_replaced_at_once(tmp_path: Path) -> None:
     assert pauses.seconds == []
 
 
-def test_who_finds_another_manifest_each_time_says_so(tmp_path: Path) -> None:
-    """Four times."""
+@pytest.mark.parametrize("alike", [False, True])
+def test_who_finds_another_manifest_each_time_says_so(tmp_path: Path, alike: bool) -> None:
+    """Four times, be it another one each time or the same."""
     pauses = Pauses()
+    store = ContendedStore(LocalFileSystem(), str(tmp_path))
+    store.alike = alike
     with pytest.raises(AchieveItContendedError, match="was overwritten by another export 4 times"):
-        Export("a", "now", 1).publish(ContendedStore(LocalFileSystem(), str(tmp_path)), pauses)
+        Export("a", "now", 1).publish(store, pauses)
     assert len(pauses.seconds) == 4
 
 
