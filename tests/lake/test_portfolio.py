@@ -253,7 +253,24 @@ def test_a_note_is_good_for_a_day(
     assert export(client, sink, ["plan-1"], snapshot="second", run=RUN, tries=tries_of(sink)).label == label
 
 
-@pytest.mark.parametrize("note", ["old", "[]", "{", '{"label": "../x", "started_at": "2030-01-01"}'])
+def test_a_task_that_has_succeeded_and_is_cleared_exports_anew(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """Its note is gone, so it is nobody's later try: what it landed before is replaced, also under the same label."""
+    tries = tries_of(sink)
+    export(client, sink, ["plan-1"], snapshot="s", run=RUN, tries=tries)
+    tries.done()
+    report = export(client, sink, ["plan-1"], snapshot="s", run={**RUN, "try_number": 2}, tries=tries_of(sink))
+    assert report.manifests["plan-1"]["try_number"] == 2
+
+
+NO_NOTES = [
+    "old", "", "[]", "{", "{}", "7", "[" * 100_000, '{"label": "x"}', '{"label": "x", "started_at": 7}',
+    '{"label": 7, "started_at": "2030-01-01"}', '{"label": "../x", "started_at": "2030-01-01"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("note", NO_NOTES, ids=lambda note: note[:40])
 def test_an_old_or_broken_note_is_replaced(
     portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path, note: str
 ) -> None:
