@@ -130,10 +130,8 @@ def export_plans(
         export = Export(sink, commit, label, started, options or ExportOptions(), run, before_landing, scratch)
         portfolio = _Portfolio(client, export, tries)
         portfolio.run(plans)
-        landed = {manifest["plan_id"]: manifest for manifest in commit.finish()}
-    report = portfolio.report
-    report.manifests.update(landed)
-    return report.in_order(plan_ids)
+        commit.finish()
+    return portfolio.report.in_order(plan_ids)
 
 
 def _nothing() -> None:

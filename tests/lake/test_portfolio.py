@@ -48,7 +48,7 @@ def sink(tmp_path: Path) -> ParquetSink:
 
 @pytest.fixture
 def portfolio(sandbox: Sandbox) -> Sandbox:
-    """A dozen plans, one of them with three pages of ten."""
+    """A dozen plans, one of them with eight pages of four."""
     for plan_id in PLANS:
         sandbox.put_plan(plan_id, 25 if plan_id == LONG else 3)
     return sandbox
@@ -67,9 +67,9 @@ def test_all_plans_land_under_one_label_in_the_order_given(
     assert list(report.manifests) == PLANS
     assert {manifest["snapshot"] for manifest in report.manifests.values()} == {f"{datetime.now(UTC):%Y}"}
     assert [manifest["rows"] for manifest in report.manifests.values()] == [3] * 7 + [25] + [3] * 4
-    # Of the long plan its first page, three pages again, and the version before and after.
-    assert [manifest["requests"] for manifest in report.manifests.values()] == [1] * 7 + [6] + [1] * 4
-    assert len(portfolio.requests) == 11 + 6
+    # Of the long plan its first page, eight pages from the first one on, and the version before and after.
+    assert [manifest["requests"] for manifest in report.manifests.values()] == [1] * 7 + [11] + [1] * 4
+    assert len(portfolio.requests) == 11 + 11
     assert [sink.latest(plan_id) for plan_id in PLANS] == list(report.manifests.values())
     assert (report.left_out, report.failures) == ({}, {})
 
@@ -101,6 +101,23 @@ def test_servers_that_do_not_answer_end_the_task(portfolio: Sandbox, connect: Co
     with pytest.raises(AchieveItServerError):
         export(connect(max_concurrency=2, max_retry_seconds=0), sink)
     assert len({request.plan for request in portfolio.requests}) < len(PLANS)
+
+
+@pytest.mark.parametrize("landed_before", [False, True], ids=["landed", "unchanged"])
+def test_servers_that_answer_now_and_then_end_nothing(
+    portfolio: Sandbox, connect: Connect, sink: ParquetSink, landed_before: bool
+) -> None:
+    """A plan that can be read in between shows that there is a server; the others are reported as failures."""
+    client = connect(max_concurrency=1, max_retry_seconds=0)
+    plans = [plan_id for plan_id in PLANS if plan_id != LONG]
+    if landed_before:
+        export(client, sink, plans)
+        portfolio.reset_requests()
+    portfolio.latency = 0.05
+    portfolio.script(*({"at": number, "fault": {"status": 503}} for number in range(1, len(plans), 2)))
+    report = export(client, sink, plans, options=ExportOptions(if_unchanged="skip"))
+    assert len(report.failures) == 5
+    assert len(report.left_out if landed_before else report.manifests) == 6
 
 
 def test_unchanged_plans_cost_one_tiny_request_each(
@@ -156,6 +173,15 @@ def test_threads_do_not_multiply_with_the_plans(portfolio: Sandbox, connect: Con
     portfolio.before_request = count
     export(connect(page_size=10, max_concurrency=3), sink)
     assert 0 < most <= 3 + 3 + 2
+
+
+def test_a_single_plan_has_no_thread_of_its_own(portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink) -> None:
+    """So an interrupt of the task ends the work at once, and needs not wait for a thread."""
+    threads: list[str] = []
+    portfolio.before_request = lambda _: threads.extend(thread.name for thread in threading.enumerate())
+    export(client, sink, [LONG])
+    assert threads
+    assert not [name for name in threads if name.startswith("achieveit-plan")]
 
 
 def test_a_closed_client_ends_the_task_and_tears_nothing(
