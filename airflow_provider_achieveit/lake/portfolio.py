@@ -140,9 +140,8 @@ def export_plans(
         export = Export(sink, commit, label, started, options or ExportOptions(), run, before_landing, scratch)
         portfolio = _Portfolio(client, export, tries)
         portfolio.run(plans)
-        landed = {manifest["plan_id"]: manifest for manifest in commit.finish()}
+        commit.finish()
     report = replace(portfolio.report, created=frozenset(commit.created))
-    report.manifests.update(landed)
     return report.in_order(plan_ids)
 
 

@@ -160,7 +160,9 @@ class _Snapshots:
         changes_key = layout.table_key(CHANGES_TABLE, plan_id, label)
         if changes is None:
             return
-        if counts is None or not manifest["consistent"]:
+        if not is_comparable(pq.read_schema(items.path)):
+            yield Finding("note", key, "has other columns, so that its changes cannot be checked")
+        elif counts is None or not manifest["consistent"]:
             if counts is not None or manifest["consistent"] or changes.rows:
                 yield Finding("problem", changes_key, f"has {changes.rows} rows, but its manifest counts {counts}")
         elif why_not is None:
@@ -184,13 +186,16 @@ class _Snapshots:
             return None, f"was compared with snapshot {label}, which is gone"
         if there["content_hash"] != previous["content_hash"]:
             return None, f"was compared with snapshot {label}, which was replaced since"
-        if self._kept is not None and self._kept.sha256 == previous["content_hash"]:
-            return self._kept, None
-        entry = next(entry for entry in there["files"] if entry["table"] == layout.PLAN_ITEMS_TABLE)
-        problem = self._sink.read_back(there, entry, into)
-        if problem is None and is_comparable(pq.read_schema(into)):
-            return TableFile(layout.PLAN_ITEMS_TABLE, into, entry["rows"]), None
-        return None, f"was compared with snapshot {label}, which {problem or 'has other columns'}"
+        before = self._kept
+        if before is None or before.sha256 != previous["content_hash"]:
+            entry = next(entry for entry in there["files"] if entry["table"] == layout.PLAN_ITEMS_TABLE)
+            problem = self._sink.read_back(there, entry, into)
+            if problem is not None:
+                return None, f"was compared with snapshot {label}, which {problem}"
+            before = TableFile(layout.PLAN_ITEMS_TABLE, into, entry["rows"])
+        if not is_comparable(pq.read_schema(before.path)):
+            return None, f"was compared with snapshot {label}, which has other columns"
+        return before, None
 
 
 def _file_problem(file: Path, manifest: Manifest, entry: TableEntry) -> str | None:

@@ -66,6 +66,11 @@ def own_size(query: Query) -> tuple[list[dict[str, Any]], int]:
     return items, len(items)
 
 
+def page_size_counted(query: Query) -> tuple[list[dict[str, Any]], int]:
+    """`totalCount` is the size of a page, wherever that begins."""
+    return query.of(ITEMS), 4
+
+
 def sorted_as_text(query: Query) -> tuple[list[dict[str, Any]], int]:
     """Sorting by `lastUpdated` ignores what one item says."""
     if query.sort_key == "lastUpdated":
@@ -79,6 +84,7 @@ def sorted_as_text(query: Query) -> tuple[list[dict[str, Any]], int]:
         (skip_ignored, "page 2 does not begin with the item that page 1 ends with"),
         (hidden_counted, "page 4 has 1 items instead of 3 of 12"),
         (own_size, "items follow although totalCount is 4"),
+        (page_size_counted, "items follow although totalCount is 4"),
         (sorted_as_text, "the newest lastUpdated of an item is 2026-02-09 10:00:00[+]00:00, the plan's is 2026-02-03 "),
     ],
 )
@@ -168,7 +174,9 @@ def test_a_claimed_number_of_items_plans_nothing(read_from: ReadFrom, total: int
             read_from(answer)
 
 
-def test_a_plan_that_grows_beyond_a_full_page_is_read_again(read_from: ReadFrom) -> None:
+def test_a_plan_that_grows_beyond_a_full_page_is_read_again(
+    read_from: ReadFrom, caplog: pytest.LogCaptureFixture
+) -> None:
     """The look behind a full page sees an item that was added meanwhile; the next attempt reads two pages."""
     plan = ITEMS[:4]
 
@@ -179,3 +187,4 @@ def test_a_plan_that_grows_beyond_a_full_page_is_read_again(read_from: ReadFrom)
 
     snapshot, table, _ = read_from(answer)
     assert (snapshot.consistent, snapshot.attempts, table.num_rows) == (True, 2, 5)
+    assert "it changed while it was read (totalCount moved from 4 to 5)" in caplog.text

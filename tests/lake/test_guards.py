@@ -113,6 +113,32 @@ def test_rescue_never_fails_and_fail_always_does(put: Any, client: AchieveItClie
         export(client, tmp_path, on_drift="fail")
 
 
+@pytest.mark.parametrize("on_drift", ["auto", "fail", "rescue"])
+def test_a_plan_in_which_every_value_fits_lands_without_a_word(
+    put: Any, client: AchieveItClient, tmp_path: Path, on_drift: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However strict the guard is."""
+    put("start", ["2026-01-01"] * 3)
+    assert export(client, tmp_path, on_drift)["rescued_values"] == 0
+    assert caplog.text == ""
+
+
+def test_a_message_names_the_most_frequent_of_many_paths(
+    put: Any, client: AchieveItClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twenty of them and how many more there are: made-up keys can be many, and long."""
+    objects = [{"name": "x", **{f"key{number:02}": 1 for number in range(21 - row)}} for row in range(2)]
+    put("tags", [[value] for value in objects])
+    export(client, tmp_path)
+    assert ": tags[].key00 (2), " in caplog.text
+    assert caplog.text.rstrip().endswith(", tags[].key19 (2) and 1 more")
+    caplog.clear()
+    put("tags", [[{f"key{number:02}": 1 for number in range(19)} | {"x" * 200: 1}]])
+    export(client, tmp_path)
+    assert f"tags[].{'x' * 93} (1)" in caplog.text
+    assert "more" not in caplog.text
+
+
 def snapshot_of(directory: Path, rows: pa.Table, rescued: dict[str, int], group: int = 100) -> Snapshot:
     """A snapshot of a file of these rows, in row groups of a few."""
     path = directory / "plan_items.parquet"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ from airflow_provider_achieveit.lake.portfolio import export_plan
 from airflow_provider_achieveit.lake.prune import remove_snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from airflow_provider_achieveit.lake.verify import verify
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
     from tests.support.faulty_sandbox import Sandbox
 
 PLAN = "p1"
@@ -166,6 +168,26 @@ def test_a_label_whose_previous_is_no_more_is_compared_with_what_was_read_before
     assert manifest["previous"]["snapshot"] == "c"
     assert "snapshot m, with which k was compared, is gone or was replaced; the one before it is taken" in caplog.text
     assert lake.export("k")["previous"] == manifest["previous"]
+
+
+class StaleStore(Store):
+    """A store that lists a manifest which was removed meanwhile."""
+
+    def find(self, prefix: str) -> Iterator[tuple[str, ObjectState]]:
+        for key, state in super().find(prefix):
+            yield key, state
+            yield key.replace("snapshot=", "snapshot=removed-"), state
+
+
+def test_a_manifest_that_is_removed_while_one_looks_for_it_is_passed_over(lake: Lake) -> None:
+    """Somebody prunes the lake at the same time."""
+    for label in ("x", "m", "k", "e"):
+        lake.export(label)
+    remove(lake, "m")
+    lake.sink = ParquetSink(StaleStore(LocalFileSystem(), str(lake.root)))
+    assert lake.export("k")["previous"]["snapshot"] == "x"
+    assert [manifest["snapshot"] for manifest in lake.sink.manifests()] == ["e", "k", "x"]
+    assert list(verify(lake.sink)) == []
 
 
 def test_a_snapshot_without_changes_knows_nothing_of_what_was_before_it(lake: Lake) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,14 @@ from airflow_provider_achieveit.lake.errors import AchieveItContendedError, Achi
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from tests.lake.support import ContendedStore
-from tests.lake.turns import MEMORY, Export, Pauses, TurningStore, Turns, is_whole
+from tests.lake.turns import MEMORY, START, Export, Pauses, TurningStore, Turns, is_whole
 
 LATEST = latest_key("p")
+
+
+def seconds_to(moment: datetime) -> int:
+    """How an export says that it has read the plan at that moment."""
+    return round((moment - START).total_seconds())
 
 
 def publish_in_turn(root: Path, turns: Turns, export: Export) -> str:
@@ -100,12 +106,21 @@ def test_an_older_read_of_another_label_lands_and_is_not_the_latest(tmp_path: Pa
     assert json.loads((tmp_path / LATEST).read_bytes()) == newer
 
 
-def test_a_clock_that_is_years_ahead_does_not_keep_everybody_else_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta(days=3660)], ids=["minutes", "years"])
+def test_a_clock_that_is_ahead_does_not_keep_everybody_else_out(tmp_path: Path, ahead: timedelta) -> None:
     """A snapshot that claims to have been read in the future is replaced."""
     store = Store(LocalFileSystem(), str(tmp_path))
-    Export("wrong clock", "now", 10 * 366 * 86400).publish(store, Pauses())
+    Export("wrong clock", "now", seconds_to(datetime.now(UTC) + ahead)).publish(store, Pauses())
     landed = Export("right clock", "now", 1).publish(store, Pauses())
     assert json.loads((tmp_path / LATEST).read_bytes()) == landed
+
+
+def test_clocks_may_differ_by_minutes(tmp_path: Path) -> None:
+    """What another machine has read just now is later than what this one has read a while ago."""
+    store = Store(LocalFileSystem(), str(tmp_path))
+    Export("a bit ahead", "now", seconds_to(datetime.now(UTC) + timedelta(minutes=4))).publish(store, Pauses())
+    with pytest.raises(AchieveItOutdatedError):
+        Export("right clock", "now", 1).publish(store, Pauses())
 
 
 def test_a_killed_exports_table_is_waited_for_and_then_replaced(tmp_path: Path) -> None:
@@ -135,11 +150,14 @@ def test_an_old_leftover_is_replaced_at_once(tmp_path: Path) -> None:
     assert pauses.seconds == []
 
 
-def test_who_finds_another_manifest_each_time_says_so(tmp_path: Path) -> None:
-    """Four times."""
+@pytest.mark.parametrize("alike", [False, True])
+def test_who_finds_another_manifest_each_time_says_so(tmp_path: Path, alike: bool) -> None:
+    """Four times, be it another one each time or the same."""
     pauses = Pauses()
+    store = ContendedStore(LocalFileSystem(), str(tmp_path))
+    store.alike = alike
     with pytest.raises(AchieveItContendedError, match="was overwritten by another export 4 times"):
-        Export("a", "now", 1).publish(ContendedStore(LocalFileSystem(), str(tmp_path)), pauses)
+        Export("a", "now", 1).publish(store, pauses)
     assert len(pauses.seconds) == 4
 
 

@@ -48,7 +48,7 @@ def sink(tmp_path: Path) -> ParquetSink:
 
 @pytest.fixture
 def portfolio(sandbox: Sandbox) -> Sandbox:
-    """A dozen plans, one of them with three pages of ten."""
+    """A dozen plans, one of them with eight pages of four."""
     for plan_id in PLANS:
         sandbox.put_plan(plan_id, 25 if plan_id == LONG else 3)
     return sandbox
@@ -67,7 +67,9 @@ def test_all_plans_land_under_one_label_in_the_order_given(
     assert list(report.manifests) == PLANS
     assert {manifest["snapshot"] for manifest in report.manifests.values()} == {f"{datetime.now(UTC):%Y}"}
     assert [manifest["rows"] for manifest in report.manifests.values()] == [3] * 7 + [25] + [3] * 4
-    assert sum(manifest["requests"] for manifest in report.manifests.values()) == len(portfolio.requests)
+    # Of the long plan its first page, eight pages from the first one on, and the version before and after.
+    assert [manifest["requests"] for manifest in report.manifests.values()] == [1] * 7 + [11] + [1] * 4
+    assert len(portfolio.requests) == 11 + 11
     assert [sink.latest(plan_id) for plan_id in PLANS] == list(report.manifests.values())
     assert (report.left_out, report.failures) == ({}, {})
 
@@ -99,6 +101,23 @@ def test_servers_that_do_not_answer_end_the_task(portfolio: Sandbox, connect: Co
     with pytest.raises(AchieveItServerError):
         export(connect(max_concurrency=2, max_retry_seconds=0), sink)
     assert len({request.plan for request in portfolio.requests}) < len(PLANS)
+
+
+@pytest.mark.parametrize("landed_before", [False, True], ids=["landed", "unchanged"])
+def test_servers_that_answer_now_and_then_end_nothing(
+    portfolio: Sandbox, connect: Connect, sink: ParquetSink, landed_before: bool
+) -> None:
+    """A plan that can be read in between shows that there is a server; the others are reported as failures."""
+    client = connect(max_concurrency=1, max_retry_seconds=0)
+    plans = [plan_id for plan_id in PLANS if plan_id != LONG]
+    if landed_before:
+        export(client, sink, plans)
+        portfolio.reset_requests()
+    portfolio.latency = 0.05
+    portfolio.script(*({"at": number, "fault": {"status": 503}} for number in range(1, len(plans), 2)))
+    report = export(client, sink, plans, options=ExportOptions(if_unchanged="skip"))
+    assert len(report.failures) == 5
+    assert len(report.left_out if landed_before else report.manifests) == 6
 
 
 def test_unchanged_plans_cost_one_tiny_request_each(
@@ -154,6 +173,15 @@ def test_threads_do_not_multiply_with_the_plans(portfolio: Sandbox, connect: Con
     portfolio.before_request = count
     export(connect(page_size=10, max_concurrency=3), sink)
     assert 0 < most <= 3 + 3 + 2
+
+
+def test_a_single_plan_has_no_thread_of_its_own(portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink) -> None:
+    """So an interrupt of the task ends the work at once, and needs not wait for a thread."""
+    threads: list[str] = []
+    portfolio.before_request = lambda _: threads.extend(thread.name for thread in threading.enumerate())
+    export(client, sink, [LONG])
+    assert threads
+    assert not [name for name in threads if name.startswith("achieveit-plan")]
 
 
 def test_a_closed_client_ends_the_task_and_tears_nothing(
@@ -222,7 +250,53 @@ def test_another_task_goes_its_own_way(
     assert report.label == "second"
 
 
-@pytest.mark.parametrize("note", ["old", "[]", "{", '{"label": "../x", "started_at": "2030-01-01"}'])
+@pytest.mark.parametrize("other", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 1}])
+def test_what_another_task_landed_under_the_label_is_not_taken_for_our_own(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, other: dict[str, Any]
+) -> None:
+    """A later try exports that plan again: its manifest tells of another task."""
+    plans = ["plan-1", "plan-2"]
+    export(client, sink, plans, snapshot="first", run=RUN, tries=tries_of(sink))
+    export(client, sink, ["plan-1"], snapshot="first", run={**RUN, **other})  # type: ignore[typeddict-item]
+    report = export(client, sink, plans, snapshot="second", run={**RUN, "try_number": 2}, tries=tries_of(sink))
+    assert [(manifest["snapshot"], manifest["try_number"]) for manifest in report.manifests.values()] == [
+        ("first", 2),
+        ("first", 1),
+    ]
+    assert all(manifest[key] == RUN[key] for manifest in report.manifests.values() for key in other)  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize(("minutes", "label"), [(24 * 60 - 1, "first"), (24 * 60 + 1, "second")])
+def test_a_note_is_good_for_a_day(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path, minutes: int, label: str
+) -> None:
+    """From the start of the first try."""
+    export(client, sink, ["plan-1"], snapshot="first", run=RUN, tries=tries_of(sink))
+    (key,) = notes(sink)
+    path = tmp_path / "lake" / key
+    started = datetime.now(UTC) - timedelta(minutes=minutes)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started_at": format_timestamp(started)}))
+    assert export(client, sink, ["plan-1"], snapshot="second", run=RUN, tries=tries_of(sink)).label == label
+
+
+def test_a_task_that_has_succeeded_and_is_cleared_exports_anew(
+    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
+) -> None:
+    """Its note is gone, so it is nobody's later try: what it landed before is replaced, also under the same label."""
+    tries = tries_of(sink)
+    export(client, sink, ["plan-1"], snapshot="s", run=RUN, tries=tries)
+    tries.done()
+    report = export(client, sink, ["plan-1"], snapshot="s", run={**RUN, "try_number": 2}, tries=tries_of(sink))
+    assert report.manifests["plan-1"]["try_number"] == 2
+
+
+NO_NOTES = [
+    "old", "", "[]", "{", "{}", "7", "[" * 100_000, '{"label": "x"}', '{"label": "x", "started_at": 7}',
+    '{"label": 7, "started_at": "2030-01-01"}', '{"label": "../x", "started_at": "2030-01-01"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("note", NO_NOTES, ids=lambda note: note[:40])
 def test_an_old_or_broken_note_is_replaced(
     portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink, tmp_path: Path, note: str
 ) -> None:

@@ -137,6 +137,7 @@ def test_an_unreadable_time_in_the_midst_of_others_makes_the_version_unknown(
 ) -> None:
     """The newest time can be read, but the API sorted by values of which one cannot."""
     plan.patch(3, lastUpdated="1/1/2020")
+    plan.patch(8, lastUpdated="2/2/2020")
     assert client.get_plan_version("p").is_known
     taken, _ = read(client, tmp_path)
     assert (taken.consistent, taken.attempts, taken.version.is_known) == (True, 2, False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -25,7 +28,6 @@ from airflow_provider_achieveit.lake.verify import Finding, verify
 from tests.lake.stores import LocalStores, Stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
@@ -205,6 +207,84 @@ def test_what_a_manifest_says_is_compared_with_the_file(lake: LocalStores) -> No
         lake.put(TUE, json.dumps({**manifest, **changed}).encode())
         assert ("problem", key) in found(lake.sink()), changed
     lake.put(TUE, json.dumps(manifest, indent=2).encode())
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """The file of a table."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+def noting(body: bytes, name: str, value: str, without: str | None = None) -> bytes:
+    """A file that notes something else about itself."""
+    table = pq.read_table(pa.BufferReader(body))
+    table = table if without is None else table.drop_columns([without])
+    return as_parquet(table.replace_schema_metadata({**table.schema.metadata, f"achieveit.{name}".encode(): value}))
+
+
+#: What can stand in a file although its manifest has the right hash, and what verification says of it.
+OTHER_FILES: dict[str, Callable[[bytes], bytes]] = {
+    "is not Parquet: ": lambda _: b"text",
+    "is not Parquet: Parquet": lambda body: body[: len(body) // 2],
+    "rows, but its manifest says ": lambda body: as_parquet(pq.read_table(pa.BufferReader(body)).slice(1)),
+    "has other columns than it says": lambda body: noting(body, "plan_id", "p", without="name"),
+    "is a file of plan 'q'": lambda body: noting(body, "plan_id", "q"),
+}
+
+
+def test_a_file_that_its_manifest_describes_is_looked_into_as_well(lake: LocalStores) -> None:
+    """The right hash of what is no snapshot of the plan makes it none; it is a problem and ends nothing."""
+    whole = lake.objects()[MEMBERS]
+    for what, other in OTHER_FILES.items():
+        body = other(whole)
+        lake.put(MEMBERS, body)
+        same = {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
+        rewrite(lake, TUE, files=other_entry(lake, "plan_item_members", **same))
+        [finding] = verify(lake.sink(), grace=NOW)
+        assert (finding.kind, finding.key) == ("problem", MEMBERS)
+        assert what in finding.what
+
+
+@pytest.mark.parametrize("day", ["mon", "tue"])
+def test_columns_of_another_version_are_no_problem(lake: LocalStores, day: str) -> None:
+    """A snapshot whose manifest and file name another schema is whole; neither it nor what follows it is compared."""
+    key = layout.table_key("plan_items", "p", day)
+    body = noting(lake.objects()[key], "schema_hash", "of another version", without="units")
+    lake.put(key, body)
+    digest = hashlib.sha256(body).hexdigest()
+    files = json.loads(lake.objects()[layout.manifest_key("p", day)])["files"]
+    same = {"sha256": digest, "bytes": len(body)}
+    files = [{**entry, **same} if entry["table"] == "plan_items" else entry for entry in files]
+    rewrite(lake, layout.manifest_key("p", day), files=files, content_hash=digest, schema_hash="of another version")
+    follows = TUE if day == "mon" else WED
+    rewrite(lake, follows, previous={**json.loads(lake.objects()[follows])["previous"], "content_hash": digest})
+    lake.put(LATEST, lake.objects()[WED])
+    assert list(verify(lake.sink(), grace=NOW)) == [
+        Finding("note", layout.manifest_key("p", day), "has other columns, so that its changes cannot be checked"),
+        Finding("note", follows, f"was compared with snapshot {day}, which has other columns"),
+    ]
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=59), timedelta(minutes=61)])
+def test_an_orphan_is_one_after_an_hour(lake: LocalStores, age: timedelta) -> None:
+    """An export that is under way writes its manifest last."""
+    key = "plan_items/plan=p/snapshot=now/plan_items.parquet"
+    lake.put(key, b"just written")
+    moment = (datetime.now(UTC) - age).timestamp()
+    os.utime(lake.root / key, (moment, moment))
+    findings = list(verify(lake.sink()))
+    assert [finding.key for finding in findings] == ([key] if age > timedelta(hours=1) else [])
+    assert all(f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC" in finding.what for finding in findings)
+
+
+def test_a_latest_that_is_missing_is_a_problem_only_where_something_landed(lake: LocalStores) -> None:
+    """What is called like one in the folder of no plan is a stray at most."""
+    lake.put(LATEST, None)
+    assert found(lake.sink()) == [("problem", LATEST)]
+    for day in DAYS:
+        lake.put(layout.manifest_key("p", day), None)
+    assert {kind for kind, _ in found(lake.sink())} == {"orphan"}
 
 
 def test_changes_are_what_the_two_snapshots_differ_by(lake: LocalStores) -> None:

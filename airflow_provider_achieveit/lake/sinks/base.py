@@ -154,4 +154,8 @@ class Commit(ABC):
 
     @abstractmethod
     def finish(self) -> list[Manifest]:
-        """Make everything that was added visible, if it is not yet; return the manifests in the order of `add`."""
+        """Make everything that was added visible, if it is not yet.
+
+        Returns:
+            The manifests in the order of `add`: the same objects, completed with what only a commit knows.
+        """
