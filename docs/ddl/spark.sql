@@ -1,4 +1,4 @@
--- Not run: parsed by tests/queries/test_ddl.py only. Replace the location, and add the other tables likewise.
+-- Run in Spark 3.5 and 4 by tests/spark/test_queries_in_spark.py. Replace the location, and add the other tables likewise.
 CREATE TABLE achieveit.plan_items (
   `id` STRING,
   `source_id` STRING,

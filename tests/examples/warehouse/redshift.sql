@@ -1,0 +1,16 @@
+create temp table landed (like achieveit.plan_items);
+alter table landed drop column "snapshot";
+copy landed from 's3://lake/achieveit/plan_items/plan=a0e2ce03-8d0e-4325-9a13-17a8b5936590/snapshot=2026-11-23/plan_items.parquet' iam_role default format as parquet serializetojson;
+begin;
+delete from achieveit.plan_items where plan_id = 'a0e2ce03-8d0e-4325-9a13-17a8b5936590' and "snapshot" = '2026-11-23';
+insert into achieveit.plan_items select *, '2026-11-23' from landed;
+commit;
+drop table landed;
+create temp table landed (like achieveit.plan_item_changes);
+alter table landed drop column "snapshot";
+copy landed from 's3://lake/achieveit/plan_item_changes/plan=a0e2ce03-8d0e-4325-9a13-17a8b5936590/snapshot=2026-11-23/plan_item_changes.parquet' iam_role default format as parquet serializetojson;
+begin;
+delete from achieveit.plan_item_changes where plan_id = 'a0e2ce03-8d0e-4325-9a13-17a8b5936590' and "snapshot" = '2026-11-23';
+insert into achieveit.plan_item_changes select *, '2026-11-23' from landed;
+commit;
+drop table landed;
