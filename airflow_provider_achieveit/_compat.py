@@ -6,6 +6,7 @@ Airflow's own `common.compat.sdk` is newer than the constraints of Airflow 3.0, 
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__
@@ -13,7 +14,16 @@ from airflow import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.sdk import Asset, AssetAlias, BaseHook, BaseOperator, BaseSensorOperator, Context, ObjectStoragePath
+    from airflow.sdk import (
+        Asset,
+        AssetAlias,
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        BaseSensorOperator,
+        Context,
+        ObjectStoragePath,
+    )
     from airflow.sdk.bases.sensor import PokeReturnValue
     from airflow.sdk.configuration import conf
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
@@ -27,13 +37,22 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger
 else:
     try:  # 3.0
-        from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator, Context, ObjectStoragePath
+        from airflow.sdk import (
+            Asset,
+            AssetAlias,
+            BaseOperator,
+            BaseOperatorLink,
+            BaseSensorOperator,
+            Context,
+            ObjectStoragePath,
+        )
         from airflow.sdk.bases.sensor import PokeReturnValue
     except ImportError:
         from airflow.datasets import Dataset as Asset
         from airflow.datasets import DatasetAlias as AssetAlias
         from airflow.io.path import ObjectStoragePath
         from airflow.models import BaseOperator
+        from airflow.models.baseoperatorlink import BaseOperatorLink
         from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
         from airflow.utils.context import Context
     try:  # 3.0
@@ -82,6 +101,7 @@ __all__ = [
     "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "Context",
     "ObjectStoragePath",
@@ -91,7 +111,14 @@ __all__ = [
     "alias_extra",
     "conf",
     "get_fs",
+    "get_xcom",
 ]
+
+
+def get_xcom(ti_key: Any, key: str) -> Any:
+    """Return the value of an XCom, or None if there is none; for a link, so it is imported only then."""
+    module = import_module("airflow.sdk.execution_time.xcom" if AIRFLOW_VERSION >= (3, 0) else "airflow.models.xcom")
+    return module.XCom.get_value(ti_key=ti_key, key=key)
 
 
 def alias_extra(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,5 +78,6 @@ def _split(place: Place) -> DatasetName:
     bucket, _, path = place.path.partition("/")
     scheme = _SCHEMES.get(place.scheme, place.scheme)
     if scheme == "abfss":  # a container's name is unique within its storage account only
-        bucket = f"{bucket}@{open_filesystem(place).account_name}.dfs.core.windows.net"
+        host = open_filesystem(place).service_client.primary_hostname
+        bucket = f"{bucket}@{host.replace('.blob.', '.dfs.', 1)}"
     return DatasetName(f"{scheme}://{bucket}", f"{path}/" if path else "")

@@ -6,9 +6,9 @@ Three steps that a trigger can take one by one: `parse_destination` (text only),
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowNotFoundException, BaseHook, get_fs
 from airflow_provider_achieveit._places import SCHEMES, Place, parse_destination
@@ -101,8 +101,8 @@ def catalog_address(conn_id: str) -> str:
         AirflowNotFoundException: There is no such connection.
     """
     connection = BaseHook.get_connection(conn_id)
-    address = urlsplit(connection.host or connection.extra_dejson.get("uri") or f"iceberg://{conn_id}")
-    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
+    address = connection.host or connection.extra_dejson.get("uri") or f"iceberg://{conn_id}"
+    return re.sub(r"(?<=://)[^/]*@|[?#].*", "", address).rstrip("/")
 
 
 def require_connection(conn_id: str, destination: Any) -> None:

@@ -16,8 +16,9 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"host": DEFAULT_BASE_URL, "password": "the key of a user who may view the plans"},
 }
 
-#: The extra that is not a setting of the client.
+#: The extras that are not settings of the client.
 TEST_PLAN_ID = "test_plan_id"
+PLAN_URL = "plan_url"
 
 #: Label and description of each extra; `ClientSettings` has the defaults and limits.
 FIELDS = {
@@ -29,6 +30,7 @@ FIELDS = {
     "requests_per_second": ("Requests per second", "Of one task or trigger process, on average; 0 for no limit."),
     "verify": ("Verify TLS", "true, false, or the path of a CA file."),
     "proxy": ("Proxy", "URL of an HTTP proxy; empty uses the environment's."),
+    PLAN_URL: ("Plan URL", "Address of a plan in AchieveIt, with {plan_id} for its id: a link in the UI leads there."),
     TEST_PLAN_ID: ("Test plan id", 'Plan that the "Test" button asks for; without one the key cannot be verified.'),
 }
 
@@ -36,7 +38,7 @@ _JSON_TYPES = {int: "integer", float: "number"}
 
 
 def conn_fields() -> dict[str, Any]:
-    """Return the connection's extras as fields of its form: the client's settings, and the plan for the test button."""
+    """Return the connection's extras as fields of its form: the client's settings, and what the UI needs."""
     settings = {field.name: field for field in fields(ClientSettings)}
     return {
         name: {"label": label, "description": description, "schema": _json_schema(settings.get(name))}
@@ -71,6 +73,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         **modules,
+        "extra-links": [
+            f"{package}.links.achieveit.AchieveItSnapshotLink",
+            f"{package}.links.achieveit.AchieveItPlanLink",
+        ],
         "connection-types": [
             {
                 "connection-type": "achieveit",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,13 @@ from airflow_provider_achieveit.api.errors import (
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
 from airflow_provider_achieveit.api.validate import check_plan_id, is_given, shown, text
 from airflow_provider_achieveit.exceptions import as_task_errors
-from airflow_provider_achieveit.get_provider_info import FIELDS, TEST_PLAN_ID, UI_FIELD_BEHAVIOUR, conn_fields
+from airflow_provider_achieveit.get_provider_info import (
+    FIELDS,
+    PLAN_URL,
+    TEST_PLAN_ID,
+    UI_FIELD_BEHAVIOUR,
+    conn_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +40,7 @@ log = logging.getLogger(__name__)
 
 #: Asked for by the connection test where the connection names no plan. Nobody's plan has this id.
 _NO_PLAN = "00000000-0000-0000-0000-000000000000"
+_PLACEHOLDER = "{plan_id}"
 _UNSURE = (
     "Whether the key is valid can't be told without a plan: set the extra test_plan_id to one that its user can view."
 )
@@ -129,6 +137,15 @@ class AchieveItHook(BaseHook):
         with as_task_errors():
             return read_table(self.get_conn().plan(plan_id))
 
+    def plan_url(self, plan_id: str) -> str | None:
+        """Return the address of a plan in AchieveIt's own UI; None where the connection has no template for it.
+
+        Raises:
+            AchieveItConfigError: There is no such connection, or the template can't be used.
+        """
+        template = _plan_url(self._connection())
+        return None if template is None else template.replace(_PLACEHOLDER, plan_id)
+
     def test_connection(self) -> tuple[bool, str]:
         """Make one read-only request, and say how much it could verify.
 
@@ -141,6 +158,7 @@ class AchieveItHook(BaseHook):
             connection = self._connection()
             settings = replace(client_settings(connection), max_retry_seconds=0)
             plan_id = _test_plan_id(connection)
+            _plan_url(connection)
             with AchieveItClient(connection.password, settings) as client:
                 version = client.plan(plan_id or _NO_PLAN).version()
         except AchieveItForbiddenError as error:
@@ -193,7 +211,7 @@ def client_settings(connection: Any) -> ClientSettings:
             ", ".join(unknown),
             ", ".join(FIELDS),
         )
-    names = FIELDS.keys() & extras.keys() - {TEST_PLAN_ID}
+    names = FIELDS.keys() & extras.keys() - {TEST_PLAN_ID, PLAN_URL}
     return ClientSettings(base_url=_base_url(connection), **{name: extras[name] for name in names})
 
 
@@ -201,6 +219,19 @@ def _test_plan_id(connection: Any) -> str | None:
     """Return the plan that the test button asks for, if the connection names one."""
     plan_id = _extras(connection).get(TEST_PLAN_ID)
     return check_plan_id(text(TEST_PLAN_ID, plan_id), TEST_PLAN_ID) if is_given(plan_id) else None
+
+
+def _plan_url(connection: Any) -> str | None:
+    """Return the template of the addresses of plans, if the connection has one: people will open them."""
+    value = _extras(connection).get(PLAN_URL)
+    if not is_given(value):
+        return None
+    template = text(PLAN_URL, value)
+    if not re.fullmatch(r"https?://[^\s@]+", template) or _PLACEHOLDER not in template:
+        raise AchieveItConfigError(
+            f"{PLAN_URL} {shown(template)} is not an address that begins with https:// and has {_PLACEHOLDER} in it"
+        )
+    return template
 
 
 def _extras(connection: Any) -> dict[str, Any]:

@@ -35,6 +35,12 @@ from airflow_provider_achieveit.lake.options import (
     TableFormat,
     Tables,
 )
+from airflow_provider_achieveit.links.achieveit import (
+    AchieveItPlanLink,
+    AchieveItSnapshotLink,
+    note_plan,
+    note_snapshots,
+)
 from airflow_provider_achieveit.retry_policy import with_retry_policy
 
 if TYPE_CHECKING:
@@ -83,6 +89,7 @@ class AchieveItExportOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("plan_id", "plan_ids", *READERS, "destination_conn_id", *OPTIONS)
+    operator_extra_links = (AchieveItSnapshotLink(), AchieveItPlanLink())
     ui_color = "#dcedf7"
 
     def __init__(
@@ -172,7 +179,9 @@ class AchieveItExportOperator(BaseOperator):
             self._log_date(context, started, label)
             run = _run(context)
             tries = Tries(sink, run) if has_many and run.get("run_id") is not None else None
-            self._client = AchieveItHook(arguments.achieveit_conn_id).get_conn()
+            hook = AchieveItHook(arguments.achieveit_conn_id)
+            self._client = hook.get_conn()
+            note_plan(context, hook, plan_ids)
             try:
                 with self._client as client:
                     report = self._report = export_plans(
@@ -182,6 +191,7 @@ class AchieveItExportOperator(BaseOperator):
                 self._client = None  # it holds sockets and locks, with which a task cannot be copied
             took = datetime.now(UTC) - started
             manifests = list(report.manifests.values())
+            note_snapshots(context, sink.store, manifests)
             if has_many:
                 outcome.log_many(report, took)
                 outcome.check_many(report, arguments.on_plan_failure)

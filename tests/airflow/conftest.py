@@ -11,7 +11,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import boto3
 import psutil
@@ -25,13 +25,17 @@ AIRFLOW_VERSION = tuple(map(int, version("apache-airflow").split(".")[:2]))
 KEPT, EDITED = "a0e2ce03-kept", "3f0a6c1e-edited"
 PLANS = {KEPT: 700, EDITED: 30}
 BUCKET = "lake"
+#: Where plans are in the UI of AchieveIt.
+PLAN_URL = "https://app.example.com/plans/{plan_id}"
+#: S3 as it is called in the real world; its requests go to the loopback server by way of a proxy.
+REAL_S3 = "http://s3.eu-west-1.amazonaws.com"
 
 
 class Stage:
     """The sandbox, the object store and the Airflow between them."""
 
-    def __init__(self, sandbox: Sandbox, s3: Any, airflow: LocalAirflow, results: Path) -> None:
-        self.sandbox, self.s3, self.airflow, self._results = sandbox, s3, airflow, results
+    def __init__(self, sandbox: Sandbox, s3: Any, airflow: LocalAirflow, results: Path, events: Path) -> None:
+        self.sandbox, self.s3, self.airflow, self._results, self._events = sandbox, s3, airflow, results, events
 
     def result(self, name: str) -> Any:
         """Wait for what a task of the DAGs saved, and return it."""
@@ -48,6 +52,16 @@ class Stage:
         database = f"file:{self.airflow.home / 'airflow.db'}?mode=ro"
         with closing(sqlite3.connect(database, uri=True, timeout=60)) as connection:
             return connection.execute(sql).fetchall()
+
+    def wait_for_run(self, dag_id: str) -> str:
+        """Wait until the only run of a DAG is over, and return its id."""
+        query = f"SELECT run_id FROM dag_run WHERE dag_id = '{dag_id}' AND state IN ('success', 'failed')"
+        ((run_id,),) = self.airflow.wait_until(lambda: self._query(query), f"{dag_id} to end; {self.states()}")
+        return str(run_id)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events that Airflow's OpenLineage provider has written."""
+        return [json.loads(line) for line in self._events.read_text().splitlines()]
 
     def wait_for_states(self, state: str, tasks: set[str]) -> None:
         """Wait until tasks of the DAG `waiting` are in a state; fail if one of them failed."""
@@ -94,7 +108,8 @@ def s3() -> Iterator[Any]:
     host, port = server.get_host_and_port()
     keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "secret", "region_name": "eu-west-1"}
     client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys)
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": keys["region_name"]})
+    for bucket in (BUCKET, "console"):
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": keys["region_name"]})
     yield client
     server.stop()
 
@@ -107,16 +122,24 @@ def stage(tmp_path_factory: pytest.TempPathFactory, s3: Any) -> Iterator[Stage]:
     results.mkdir()
     with Sandbox(PLANS) as sandbox:
         store = {"endpoint_url": s3.meta.endpoint_url, "region_name": "eu-west-1"}
+        extras = urlencode({"page_size": 500, "plan_url": PLAN_URL})
+        proxied = {**store, "endpoint_url": REAL_S3, "config_kwargs": {"proxies": {"http": s3.meta.endpoint_url}}}
+        aws = {"conn_type": "aws", "login": "someone", "password": "secret"}
         connections = {
-            "achieveit_default": f"achieveit://:{quote(sandbox.key)}@{quote(sandbox.url, safe='')}/?page_size=500",
-            "lake_store": {"conn_type": "aws", "login": "someone", "password": "secret", "extra": json.dumps(store)},
+            "achieveit_default": f"achieveit://:{quote(sandbox.key)}@{quote(sandbox.url, safe='')}/?{extras}",
+            "lake_store": {**aws, "extra": json.dumps(store)},
+            "real_store": {**aws, "extra": json.dumps(proxied)},
         }
+        events = folder / "events.json"
         environment = {
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "MATRIX_LAKE": f"s3://{BUCKET}/some/prefix",
             "MATRIX_PLANS": f"{KEPT} {EDITED}",
             "MATRIX_RESULTS": str(results),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                {"type": "file", "log_file_path": str(events), "append": True}
+            ),
         }
         dags = Path(__file__).parent / "dags"
         with LocalAirflow(folder / "airflow", dags, connections=connections, environment=environment) as airflow:
-            yield Stage(sandbox, s3, airflow, results)
+            yield Stage(sandbox, s3, airflow, results, events)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import airflow
 import jsonschema
@@ -16,7 +17,8 @@ import pytest
 
 from airflow_provider_achieveit import __version__
 from airflow_provider_achieveit.get_provider_info import conn_fields, get_provider_info
-from tests.airflow.conftest import AIRFLOW_VERSION, BUCKET, EDITED, KEPT, PLANS, Stage
+from tests.airflow.conftest import AIRFLOW_VERSION, BUCKET, EDITED, KEPT, PLAN_URL, PLANS, Stage
+from tests.lineage.spec import check_event
 
 # Not in `make test`: `make matrix` has it.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -48,6 +50,19 @@ print(json.dumps({
 }))
 """,
 }
+
+LINKS_PROBE = """
+import json, sys
+from airflow.models import TaskInstance
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.utils.session import create_session
+run_id, task_id, map_index = sys.argv[1:]
+with create_session() as session:
+    where = {"dag_id": "links", "run_id": run_id, "task_id": task_id, "map_index": int(map_index)}
+    instance = session.query(TaskInstance).filter_by(**where).one()
+    task = SerializedDagModel.get_dag("links", session).get_task(task_id)
+    print(json.dumps({name: task.get_extra_links(instance, name) or None for name in task.extra_links}))
+"""
 
 
 def test_provider_info_keeps_to_the_schema_of_this_airflow() -> None:
@@ -118,6 +133,71 @@ def check_landed(objects: dict[str, bytes], plan_id: str, items: int) -> None:
 
 def _decoded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
+
+
+def test_links_lead_to_the_plan_and_to_what_landed(stage: Stage) -> None:
+    """Of tasks that are mapped, that failed and that were skipped: what there is to show, and nothing else."""
+    run_id = stage.wait_for_run("links")
+    console = "https://console.aws.amazon.com/s3/buckets/console?prefix=some%2F"
+    plan, other = (PLAN_URL.replace("{plan_id}", plan_id) for plan_id in (KEPT, EDITED))
+    snapshot = f"plan_items%2Fplan%3D{KEPT}%2Fsnapshot%3Dtoday/"
+    expected = {
+        ("one", -1): (f"{console}one%2F{snapshot}", plan),
+        ("mapped", 0): (f"{console}mapped%2F{snapshot}", plan),
+        ("mapped", 1): (f"{console}mapped%2F{snapshot.replace(KEPT, EDITED)}", other),
+        ("many", -1): (f"{console}many%2Fplan_items/", None),
+        ("some_fail", -1): (f"{console}some%2F{snapshot}", None),
+        ("skipped", -1): (None, plan),
+        ("refused", -1): (None, plan),
+        ("elsewhere", -1): (None, plan),
+    }
+    for (task_id, map_index), links in expected.items():
+        found = links_of(stage, run_id, task_id, map_index)
+        assert (found["Landed snapshot"], found["Plan in AchieveIt"]) == links, task_id
+
+
+def links_of(stage: Stage, run_id: str, task_id: str, map_index: int) -> dict[str, str | None]:
+    """Return the links of a task as the UI gets them; on Airflow 2, which asks for a login, as its web server does."""
+    if AIRFLOW_VERSION >= (3, 0):
+        path = f"dags/links/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/links"
+        links: dict[str, str | None] = stage.airflow.api("GET", path, params={"map_index": map_index})["extra_links"]
+        return links
+    done = subprocess.run(
+        [sys.executable, "-c", LINKS_PROBE, run_id, task_id, str(map_index)],
+        env=stage.airflow.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_lineage_names_the_same_datasets_at_start_and_end(stage: Stage) -> None:
+    """In the events of every export: of one plan and of many, landed, skipped and failed; all of them valid."""
+    stage.wait_for_run("links")
+    ends: dict[str, dict[str, Any]] = {}
+    starts = {}
+    for event in stage.events():
+        check_event(event)
+        if event["job"]["name"].startswith("links."):
+            (starts if event["eventType"] == "START" else ends)[event["run"]["runId"]] = event
+    # Airflow 2 says nothing of a task that was skipped.
+    tasks = sorted(event["job"]["name"].partition(".")[2] for event in ends.values())
+    silent = {"skipped"} if AIRFLOW_VERSION < (3, 0) else set()
+    every = ["elsewhere", "mapped", "mapped", "many", "one", "refused", "skipped", "some_fail"]
+    assert tasks == [task for task in every if task not in silent]
+    for run_id, end in ends.items():
+        for kind in ("inputs", "outputs"):
+            assert names(starts[run_id][kind]) == names(end[kind])
+            assert len(set(names(end[kind]))) == len(end[kind]) > 0
+        written = [output["outputFacets"]["outputStatistics"]["rowCount"] for output in end["outputs"]]
+        assert any(written) == (end["job"]["name"] not in ("links.refused", "links.skipped"))
+
+
+def names(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What an event calls its datasets."""
+    return [(dataset["namespace"], dataset["name"]) for dataset in datasets]
 
 
 def test_provider_is_discovered(stage: Stage) -> None:

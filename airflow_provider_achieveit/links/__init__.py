@@ -1,0 +1,1 @@
+"""AchieveIt links in the UI of Airflow."""

@@ -1,0 +1,112 @@
+"""The buttons that the UI shows beside a task of the export operator.
+
+A task puts the address of a link into an XCom, since the UI has neither connections nor rendered arguments: Airflow 2
+asks for the link when the page is opened, Airflow 3 when the task ends, and keeps it in the XCom of the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_achieveit._compat import BaseOperatorLink, Context, get_xcom
+from airflow_provider_achieveit.api.errors import AchieveItError
+from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, table_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
+    from airflow_provider_achieveit.lake.manifest import Manifest
+    from airflow_provider_achieveit.lake.sinks.objects import Store
+
+log = logging.getLogger(__name__)
+
+#: The console of each partition of AWS, by how the host of its S3 ends; the first that fits.
+_AWS_CONSOLES = {
+    "amazonaws.com.cn": "console.amazonaws.cn",
+    "amazonaws.com": "console.aws.amazon.com",
+}
+_GOVERNMENT = "us-gov-"
+
+
+class _XComLink(BaseOperatorLink):
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the address that the task has noted; empty text where there is none. Never raises."""
+        try:
+            address = get_xcom(ti_key, self.xcom_key)
+        except Exception as error:  # a page or a task must not fail for a link
+            log.warning("The link %r can't be found: %s: %s", self.name, type(error).__name__, error)
+            return ""
+        return address if isinstance(address, str) else ""
+
+
+class AchieveItSnapshotLink(_XComLink):
+    """Leads to where a task's snapshots lie, in the console of the store."""
+
+    name = "Landed snapshot"
+    xcom_key = "achieveit_snapshot_url"
+
+
+class AchieveItPlanLink(_XComLink):
+    """Leads to the plan in AchieveIt, by the template `plan_url` of the connection."""
+
+    name = "Plan in AchieveIt"
+    xcom_key = "achieveit_plan_url"
+
+
+def note_plan(context: Context, hook: AchieveItHook, plan_ids: Sequence[str]) -> None:
+    """Note the address of the plan; of many plans in one task none is meant."""
+    if len(plan_ids) != 1:
+        return
+    try:
+        address = hook.plan_url(plan_ids[0])
+    except AchieveItError as error:
+        log.warning("There is no link to the plan: %s", error)
+        return
+    _note(context, AchieveItPlanLink.xcom_key, address)
+
+
+def note_snapshots(context: Context, store: Store, landed: Sequence[Manifest]) -> None:
+    """Note where the snapshots lie that have landed: the snapshot, or of several plans the folder of all.
+
+    Iceberg tables lie where their catalog says, so there is none for them.
+    """
+    if not landed or landed[0]["table_format"] == "iceberg":
+        return
+    first = landed[0]
+    folder = PLAN_ITEMS_TABLE
+    if len(landed) == 1 and first["table_format"] == "parquet":
+        folder = f"{table_prefix(PLAN_ITEMS_TABLE, first['plan_id'])}/snapshot={first['snapshot']}"
+    _note(context, AchieveItSnapshotLink.xcom_key, console_url(store.fs, store.uri(folder)))
+
+
+def console_url(fs: Any, uri: str) -> str | None:
+    """Return the address of a folder in the console of its store.
+
+    Args:
+        fs: The filesystem, which knows the server: another one than the provider's own has no console of theirs.
+        uri: The folder.
+
+    Returns:
+        The address; None for local files, for a server of somebody else, and for Azure, whose portal asks for
+        subscription and resource group, which no connection has.
+    """
+    scheme, _, path = uri.partition("://")
+    bucket, _, key = path.partition("/")
+    if scheme in ("s3", "s3a"):
+        host = urlsplit(fs.s3.meta.endpoint_url).hostname or ""
+        console = next((there for end, there in _AWS_CONSOLES.items() if host.endswith(f".{end}")), None)
+        if console is not None and _GOVERNMENT in host:
+            console = "console.amazonaws-us-gov.com"
+        return console and f"https://{console}/s3/buckets/{quote(bucket)}?prefix={quote(key, safe='')}/"
+    if scheme in ("gs", "gcs") and (urlsplit(fs.base).hostname or "").endswith(".googleapis.com"):
+        return f"https://console.cloud.google.com/storage/browser/{quote(bucket)}/{quote(key)}"
+    return None
+
+
+def _note(context: Context, key: str, address: str | None) -> None:
+    instance: Any = context.get("ti")
+    if address and instance is not None:
+        instance.xcom_push(key=key, value=address)
