@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import year
 from environments import BUILD, HERE, PROJECT, python_of
 from server import Server, serve
 
@@ -180,7 +181,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run into build/bench: small plans, one round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--year", action="store_true", help="measure a year of 200 plans in each table format, alone")
     options = parser.parse_args()
+    if options.year:
+        year.main(5 if options.quick else year.DAYS)
+        return
     rounds = 1 if options.quick else options.rounds
     pythons = {name: python_of(name) for name in ("plain", "dlt", "airflow", "plots")}
     cells = _cells(options.quick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -38,13 +39,19 @@ def check_json(value: Any, hint: Any, where: str = "") -> None:
 def _check_object(value: Any, hint: Any, where: str) -> None:
     if not isinstance(value, dict):
         raise _wrong(value, where or "it", "an object")
-    for key, below in get_type_hints(hint, include_extras=True).items():
+    for key, below in _fields(hint).items():
         # Of annotations that are text until they are read, Python does not notice NotRequired by itself.
         optional = get_origin(below) is NotRequired
         if key in value:
             check_json(value[key], get_args(below)[0] if optional else below, f"{where}.{key}".lstrip("."))
         elif key in hint.__required_keys__ and not optional:
             raise ValueError(f"{where}.{key} is missing".lstrip("."))
+
+
+@cache
+def _fields(hint: Any) -> dict[str, Any]:
+    """Return the types of a TypedDict's keys; working these out costs more than all checks of a manifest."""
+    return get_type_hints(hint, include_extras=True)
 
 
 def _check_union(value: Any, kinds: tuple[Any, ...], where: str) -> None:

@@ -54,6 +54,7 @@ _ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "iceberg_namespace": partial(templates.text, "iceberg_namespace", default="achieveit"),
     "on_plan_failure": partial(templates.choice, "on_plan_failure", choices=get_args(OnPlanFailure), default="fail"),
 }
+_CATALOG = ("iceberg_conn_id", "iceberg_namespace")
 
 
 class AchieveItExportOperator(BaseOperator):
@@ -164,7 +165,9 @@ class AchieveItExportOperator(BaseOperator):
             for name in _ARGUMENTS.keys() & constants.keys():
                 _ARGUMENTS[name](constants[name])
             if "table_format" in constants:
-                require_format(_ARGUMENTS["table_format"](self.table_format))
+                given = {name: _ARGUMENTS[name](constants[name]) for name in _CATALOG if name in constants}
+                own = {name: value for name, value in given.items() if value != _ARGUMENTS[name](None)}
+                require_format(_ARGUMENTS["table_format"](self.table_format), own)
             if "snapshot" in constants:
                 make_label(templates.optional_text("snapshot", self.snapshot), datetime.now(UTC))
             ExportOptions(**{name: constants[name] for name in _OPTIONS if name in constants})
