@@ -74,7 +74,7 @@ def test_the_lake_is_verified_and_a_damaged_one_fails_the_task(client: AchieveIt
         verify(lake.uri)
 
 
-@pytest.fixture(params=["delta", "iceberg"])
+@pytest.fixture(params=["delta", pytest.param("iceberg", marks=pytest.mark.slow)])
 def tables(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """An empty lake in a table format; the catalog of Iceberg is Airflow's connection `iceberg_default`."""
     lake = (DeltaLake if request.param == "delta" else IcebergLake)(tmp_path / "lake")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -19,12 +21,10 @@ from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from airflow_provider_achieveit.lake.verify import verify
-from tests.lake.formats.lakes import Lake, item, items_file, snapshot_of
+from tests.lake.formats.lakes import DeltaLake, Lake, item, items_file, snapshot_of
 from tests.lake.stores import LocalStores
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow_provider_achieveit.api.client import AchieveItClient
     from tests.support.faulty_sandbox import Sandbox
 
@@ -73,6 +73,7 @@ class Interrupted(Store):
         super().swap(*args)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_interrupted(lake: Lake, plain: LocalStores) -> None:
     """At whichever write to the destination: nothing lands twice, and in the end all is there."""
     calls = 0
@@ -128,3 +129,16 @@ def test_null_lists_are_no_difference_where_the_format_has_none(lake: Lake, plai
         commit.finish()
     move(plain.sink(), lake.sink())
     assert [finding.what for finding in verify(lake.sink(), grace=timedelta(0)) if finding.kind != "note"] == []
+
+
+def test_the_code_of_the_documentation_moves_a_lake(
+    plain: LocalStores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As printed; only the lakes lie elsewhere."""
+    page = (Path(__file__).parents[3] / "docs/table-formats.md").read_text()
+    [block] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    new = tmp_path / "new"
+    block = block.replace("file:///data/achieveit-delta", new.as_uri()).replace("file:///data/achieveit", plain.uri)
+    exec(block, {})
+    assert capsys.readouterr().out == "6 snapshots moved\n"
+    assert DeltaLake(new).table().num_rows == 10 + 10 + 10
