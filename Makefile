@@ -95,7 +95,7 @@ constraints: $(UV) ## Resolve the tested sets of packages anew (ARGS=3.2 for one
 
 .PHONY: clean
 clean: ## Remove all that was made here: environments, lake, caches
-	rm -rf $(VENV) $(VENV)-* .airflow lake build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .airflow lake lake-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments. Each is made once, and again when what it holds has changed.

@@ -29,6 +29,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+#: Of use only for Iceberg.
+_CATALOG = ("iceberg_conn_id", "iceberg_namespace")
+
+
 @dataclass(frozen=True)
 class ExportArguments:
     """What the operator was asked for; its docstring says what each argument means."""
@@ -55,13 +59,15 @@ def read_arguments(values: Mapping[str, Any], given: Collection[str]) -> ExportA
     Raises:
         AchieveItConfigError: One cannot be used.
     """
+    known = {name: read(values[name]) for name, read in READERS.items()}
+    _check_format(known)
     return ExportArguments(
         plan_ids=_plan_ids(values, given),
         destination_conn_id=templates.destination_conn_id(
             values["destination_conn_id"], given="destination_conn_id" in given
         ),
         options=ExportOptions(**{name: templates.rendered(name, values[name]) for name in OPTIONS}),
-        **{name: read(values[name]) for name, read in READERS.items()},
+        **known,
     )
 
 
@@ -82,13 +88,18 @@ def check_constants(values: Mapping[str, Any], given: Collection[str]) -> None:
         )
     if ("plan_ids" if "plan_ids" in given else "plan_id") in constants:
         _plan_ids(values, given)
-    for name in READERS.keys() & constants.keys():
-        READERS[name](constants[name])
-    if "table_format" in constants:
-        require_format(READERS["table_format"](constants["table_format"]))
+    known = {name: read(constants[name]) for name, read in READERS.items() if name in constants}
+    if "table_format" in known:
+        _check_format(known)
     if "snapshot" in constants:
         make_label(templates.optional_text("snapshot", constants["snapshot"]), datetime.now(UTC))
     ExportOptions(**{name: constants[name] for name in OPTIONS if name in constants})
+
+
+def _check_format(known: Mapping[str, Any]) -> None:
+    """Make sure that the table format can be written, and that no argument is given which it has no use for."""
+    own = {name: known[name] for name in _CATALOG if name in known and known[name] != READERS[name](None)}
+    require_format(known["table_format"], own)
 
 
 def _plan_ids(values: Mapping[str, Any], given: Collection[str]) -> list[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 from airflow_provider_achieveit.api.errors import AchieveItError
 
 if TYPE_CHECKING:
+    from airflow_provider_achieveit.lake.options import TableFormat
     from airflow_provider_achieveit.lake.sinks.base import Sink
     from airflow_provider_achieveit.lake.verify import Finding
 
@@ -64,6 +65,7 @@ def open_lake(
     destination_conn_id: str | None = None,
     iceberg_conn_id: str = "iceberg_default",
     iceberg_namespace: str = "achieveit",
+    table_format: TableFormat | None = None,
 ) -> Sink:
     """Return the sink of a destination, whose own note says which table format it has.
 
@@ -72,6 +74,7 @@ def open_lake(
         destination_conn_id: The Airflow connection of the store.
         iceberg_conn_id: The Airflow connection of the catalog, for Iceberg.
         iceberg_namespace: The namespace of the tables, for Iceberg.
+        table_format: The format of a destination in which nothing has landed yet; None for what its note says.
 
     Raises:
         AchieveItConfigError: The destination or a connection can't be used, or a package is missing.
@@ -79,7 +82,8 @@ def open_lake(
     """
     from airflow_provider_achieveit._destination import open_manifests, open_sink
 
-    table_format = open_manifests(destination, destination_conn_id).table_format() or "parquet"
+    if table_format is None:
+        table_format = open_manifests(destination, destination_conn_id).table_format() or "parquet"
     return open_sink(destination, destination_conn_id, table_format, iceberg_conn_id, iceberg_namespace)
 
 

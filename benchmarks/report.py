@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from environments import PROJECT
 from plots import plot_latency, plot_linearity, plot_sizes
 from results import ARROW, FLOOR, IMPORTS, NAIVE, ONE_AT_A_TIME, OURS, Results, label
+from year_table import year_table
 
 
 def _spread(values: list[float], digits: int) -> str:
@@ -235,9 +237,21 @@ def main(folder: Path) -> None:
     if (found / "portfolio.json").exists():
         raw = json.loads((found / "portfolio.json").read_text())
         text = text.replace("{when_portfolio}", when(raw)).replace("{portfolio}", portfolio(raw))
+    if (found / "year.json").exists():
+        raw = json.loads((found / "year.json").read_text())
+        _put(
+            PROJECT / "docs" / "table-formats.md", folder / "table-formats.md", "year", f"{when(raw)} {year_table(raw)}"
+        )
     if (found / "peers.json").exists():
         text = _peers(Results(found / "peers.json"), text, folder)
     (folder / "benchmarks.md").write_text(text)
+
+
+def _put(page: Path, into: Path, what: str, text: str) -> None:
+    """Put a table where a page has its mark."""
+    before, begin, rest = page.read_text().partition(f"<!-- {what}: written by make bench -->\n")
+    _, end, after = rest.partition(f"<!-- end of {what} -->")
+    into.write_text(f"{before}{begin}{text}\n{end}{after}")
 
 
 def _peers(results: Results, text: str, folder: Path) -> str:
@@ -254,9 +268,7 @@ def _peers(results: Results, text: str, folder: Path) -> str:
         text = text.replace(f"{{{name}}}", value)
     readme = folder.parent / "README.md"
     if readme.exists():
-        before, begin, rest = readme.read_text().partition("<!-- speed: written by make bench -->\n")
-        _, end, after = rest.partition("<!-- end of speed -->")
-        readme.write_text(f"{before}{begin}{speed(results)}\n{end}{after}")
+        _put(readme, readme, "speed", speed(results))
     return text
 
 

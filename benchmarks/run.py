@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 
 import against_peers
 import portfolio
+import year
 from environments import BUILD, HERE, PROJECT, python_of
 
-PARTS = {"peers": against_peers.run, "portfolio": portfolio.run}
+PARTS = {"peers": against_peers.run, "portfolio": portfolio.run, "year": year.run}
 
 
 def main() -> None:

@@ -1,20 +1,20 @@
 """`make demo`: export the sandbox's plans with a real Airflow into ./lake, and show what landed."""
 
+import argparse
 import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import duckdb
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 
 from airflow_provider_achieveit import __version__
+from dev.demo_lake import LAKES, DemoLake
 from dev.local_airflow import LocalAirflow
-from dev.stage import LAKE, ROOT, sandbox_and_airflow
+from dev.stage import ROOT, sandbox_and_airflow
 
 DAG_ID = "achieveit_export"
 HOME = ROOT / ".airflow" / "demo"
@@ -22,18 +22,21 @@ SHOWN_COLUMNS = ["sequence_id", "level", "name", "status_name", "due", "current_
 SHOWN_ROWS = 6
 QUERY = """\
 select plan_name, status_name as status, count(*) as items, count(*) filter (is_past_due) as overdue
-from read_parquet('lake/plan_items/*/*/*.parquet', hive_types_autocast=false)
-semi join read_json('lake/_manifests/*/latest.json', hive_partitioning=false,
-                    columns={plan_id: 'varchar', snapshot: 'varchar'}) using (plan_id, snapshot)
+from {items}
+semi join read_json('{folder}/_manifests/*/latest.json', hive_partitioning=false,
+                    columns={{plan_id: 'varchar', snapshot: 'varchar'}}) using (plan_id, snapshot)
 group by all order by overdue desc, items desc limit 5;"""
 Row = tuple[str, ...]
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    print(f"airflow-provider-achieveit {__version__}: plans from the AchieveIt API to Parquet\n")
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--table-format", choices=LAKES, default="parquet", help="(default: %(default)s)")
+    lake = LAKES[parser.parse_args().table_format]()
+    print(f"airflow-provider-achieveit {__version__}: plans from the AchieveIt API to {lake.title}\n")
     try:
-        manifests = run_export()
+        manifests = run_export(lake)
     except KeyboardInterrupt:
         print("\nInterrupted; everything that was started is stopped.")
         return 130
@@ -42,11 +45,11 @@ def main() -> int:
         return 1
     if not manifests:
         return 1
-    show_lake(manifests)
+    show_lake(lake, manifests)
     return 0
 
 
-def run_export() -> list[dict[str, Any]]:
+def run_export(lake: DemoLake) -> list[dict[str, Any]]:
     """Run the example DAG in a real Airflow against the sandbox.
 
     Returns:
@@ -54,9 +57,7 @@ def run_export() -> list[dict[str, Any]]:
     """
     with ExitStack() as stack:
         with step("Starting the sandbox API and Airflow (database migrated, then its four programs)"):
-            sandbox, airflow = stack.enter_context(
-                sandbox_and_airflow(HOME, environment={"ACHIEVEIT_EXAMPLE_LAKE": LAKE.as_uri()})
-            )
+            sandbox, airflow = stack.enter_context(sandbox_and_airflow(HOME, environment=lake.environment()))
         stack.callback(print, "- Stopping them", flush=True)
         print(f"  sandbox {sandbox.url}, Airflow {airflow.api('GET', 'version')['version']} {airflow.url}")
         with step(f"Running the DAG {DAG_ID} for {len(sandbox.plans)} plans, in one task"):
@@ -90,49 +91,49 @@ def report_failure(airflow: LocalAirflow, run_id: str) -> None:
     print(f"\nThe run failed. All logs are in {HOME.relative_to(ROOT)}")
 
 
-def show_lake(manifests: list[dict[str, Any]]) -> None:
-    """Print the objects that an export left, and some rows of the largest plan, all as they lie in the lake."""
-    print(f"\nWhat landed in ./{LAKE.relative_to(ROOT)}\n")
+def show_lake(lake: DemoLake, manifests: list[dict[str, Any]]) -> None:
+    """Print what an export left, and some rows of the largest plan, all as they lie in the lake."""
+    print(f"\nWhat landed in ./{lake.folder.relative_to(ROOT)}\n")
     rows: list[Row] = [("object", "rows", "bytes", "plan version (items, newest update)")]
     for manifest in manifests:
         version = manifest["version"]
         updated = (version["last_updated"] or "-").replace("T", " ")[:19]
         landed = f"{version['total_count']:,}, {updated}"
+        partition = f"plan={manifest['plan_id']}/snapshot={manifest['snapshot']}"
         for file in manifest["files"]:
-            path = local(file["path"])
-            rows.append((key(path), f"{pq.read_metadata(path).num_rows:,}", f"{path.stat().st_size:,}", landed))
-        marker = LAKE / "_manifests" / f"plan={manifest['plan_id']}" / f"snapshot={manifest['snapshot']}.json"
+            name = file["key"] if lake.has_files else f"{file['key']}: {partition}"
+            count = lake.table(file["table"]).count_rows(filter=of(manifest))
+            rows.append((name, f"{count:,}", f"{file['bytes']:,}", landed))
+        marker = lake.folder / "_manifests" / f"{partition}.json"
         assert json.loads(marker.read_bytes()) == manifest, f"{marker} is not what the task returned"  # noqa: S101
-        rows.append((key(marker), "", f"{marker.stat().st_size:,}", ""))
+        rows.append((str(marker.relative_to(lake.folder)), "", f"{marker.stat().st_size:,}", ""))
     print_table(rows, right={1, 2})
 
     largest = max(manifests, key=lambda manifest: int(manifest["rows"]))
-    path = local(largest["files"][0]["path"])
-    print(f'\nSome rows of "{largest["plan_name"]}", read back from the Parquet\n')
-    table = pq.read_table(path, columns=SHOWN_COLUMNS).slice(0, SHOWN_ROWS)
-    print_table([tuple(SHOWN_COLUMNS), *(tuple(map(text, row.values())) for row in table.to_pylist())])
-    columns = pq.read_schema(path).names
-    print(f"\nIt has {len(columns)} columns. See the same in Airflow's UI: make airflow")
-    show_query()
+    print(f'\nSome rows of "{largest["plan_name"]}", read back from {lake.title}\n')
+    items = lake.table("plan_items")
+    found = items.to_table(filter=of(largest)).sort_by("row_number").select(SHOWN_COLUMNS).slice(0, SHOWN_ROWS)
+    print_table([tuple(SHOWN_COLUMNS), *(tuple(map(text, row.values())) for row in found.to_pylist())])
+    print(f"\nIt has {len(items.schema)} columns. See the same in Airflow's UI: make airflow")
+    show_query(lake)
 
 
-def show_query() -> None:
+def of(manifest: dict[str, Any]) -> ds.Expression:
+    """Return the filter for the rows of a snapshot."""
+    return (ds.field("plan") == manifest["plan_id"]) & (ds.field("snapshot") == manifest["snapshot"])
+
+
+def show_query(lake: DemoLake) -> None:
     """Print a query of all plans, as it can be typed into DuckDB, and its answer."""
-    print(f"\nA query of what has landed last, in DuckDB (more of them: docs/queries.md)\n\n{QUERY}\n")
+    folder = lake.folder.relative_to(ROOT)
+    query = QUERY.format(items=lake.in_duckdb.format(folder=folder), folder=folder)
+    shown = "\n".join([*lake.opened_by, query])
+    print(f"\nA query of what has landed last, in DuckDB (more of them: docs/queries.md)\n\n{shown}\n")
     with duckdb.connect() as connection:
-        cursor = connection.execute(QUERY.replace("'lake/", f"'{LAKE}/"))
+        connection.register("plan_items", lake.table("plan_items"))
+        cursor = connection.execute(query.replace(f"'{folder}/", f"'{lake.folder}/"))
         head = tuple(column[0] for column in cursor.description or ())
         print_table([head, *(tuple(map(text, row)) for row in cursor.fetchall())], right={2, 3})
-
-
-def local(uri: str) -> Path:
-    """Return the path of a file:// URI."""
-    return Path(unquote(urlsplit(uri).path))
-
-
-def key(path: Path) -> str:
-    """Return an object's key, below the destination."""
-    return str(path.relative_to(LAKE))
 
 
 def text(value: Any) -> str:

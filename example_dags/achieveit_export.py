@@ -19,6 +19,7 @@ except ImportError:  # Airflow 2.11
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 
 DESTINATION = os.environ.get("ACHIEVEIT_EXAMPLE_LAKE", "file:///tmp/achieveit-lake")
+TABLE_FORMAT = os.environ.get("ACHIEVEIT_EXAMPLE_FORMAT", "parquet")
 SANDBOX_PLANS = [
     "3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01",
     "8b7d2e94-0c1f-4a63-b5e8-47a9c3d81f02",
@@ -50,6 +51,7 @@ def achieveit_export() -> None:
         plan_ids="{{ params.plan_ids }}",
         destination="{{ params.destination }}",
         on_plan_failure="warn",
+        table_format=TABLE_FORMAT,
     )
     report(export.output)
 

@@ -31,7 +31,8 @@ class TableEntry(TypedDict):
     """A table of a snapshot.
 
     `path` is a full URI without a connection id, `key` the same relative to the destination. In a table format, `bytes`
-    and `sha256` are those of the file that was committed, and `version` is the table's version or snapshot id.
+    and `sha256` are those of the file that was committed, `version` is the table's version or snapshot id, and
+    `written_by` is what wrote that file: another version of pyarrow gives the same rows other bytes.
     """
 
     table: str
@@ -40,6 +41,7 @@ class TableEntry(TypedDict):
     rows: int
     bytes: int
     sha256: str
+    written_by: NotRequired[str]
     version: NotRequired[str | int | None]
 
 

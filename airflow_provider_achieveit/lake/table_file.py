@@ -21,6 +21,10 @@ _CHUNK = 1_500
 ROW_GROUP = 4 * _CHUNK
 
 
+#: What writes files here, as their footers name it. Another version of pyarrow gives the same rows other bytes.
+WRITER = f"parquet-cpp-arrow version {pa.cpp_version}"
+
+
 @dataclass(frozen=True)
 class TableFile:
     """A finished local Parquet file of one table.

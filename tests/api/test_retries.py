@@ -123,6 +123,17 @@ def test_a_delay_beyond_the_budget_fails_at_once_and_is_carried(
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_delay_beyond_the_budget_holds_nobody_else_back(connect: Connect, sandbox: Sandbox, status: int) -> None:
+    """Only who was asked to wait gives up: a slip of a server does not silence a client for an hour."""
+    sandbox.script({"at": 1, "fault": {"status": status, "retry_after": 3600}})
+    client = connect(max_retry_seconds=10)
+    with pytest.raises(AchieveItError):
+        client.get_plan_version("p1")
+    assert client.get_plan_version("one").total_count == 1
+    assert sandbox.requests[1].arrived - sandbox.requests[0].arrived < 5
+
+
 def test_a_budget_of_zero_turns_retries_off(connect: Connect, sandbox: Sandbox) -> None:
     """With `max_retry_seconds=0` there is one try."""
     sandbox.script({"at": 1, "fault": {"status": 500}})
@@ -189,9 +200,10 @@ def test_one_429_pauses_all_requests_of_a_client(
     assert len(sandbox.requests) == 13
 
 
-def test_who_waits_for_a_slot_does_not_send_into_a_pause(connect: Connect, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_waits_for_a_slot_does_not_send_into_a_pause(connect: Connect, sandbox: Sandbox, status: int) -> None:
     """A request that could not be sent because of `max_concurrency` waits out a pause that began meanwhile."""
-    sandbox.script({"at": 1, "fault": {"hang": 0.5, "status": 429, "retry_after": 1}})
+    sandbox.script({"at": 1, "fault": {"hang": 0.5, "status": status, "retry_after": 1}})
     client = connect(max_concurrency=1)
     threads = [Thread(target=client.get_plan_version, args=("p1",)) for _ in range(3)]
     for thread in threads:

@@ -14,11 +14,11 @@ from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plans
 from airflow_provider_achieveit.lake.prune import prune, remove_snapshot
-from airflow_provider_achieveit.lake.sinks.delta import open_delta_sink
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 from airflow_provider_achieveit.lake.verify import verify
+from tests.lake.formats.lakes import DeltaLake, IcebergLake
 from tests.lake.stores import LocalStores
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 FUTURE = datetime.now(UTC) + timedelta(days=1)
 
 
-@pytest.fixture(params=["parquet", "delta"])
+@pytest.fixture(params=["parquet", "delta", pytest.param("iceberg", marks=pytest.mark.slow)])
 def sink(request: pytest.FixtureRequest, tmp_path: Path, client: AchieveItClient) -> Sink:
-    """A lake of two plans and three labels, in two formats."""
-    store = LocalStores(tmp_path / "lake").store()
-    sink: Sink = ParquetSink(store) if request.param == "parquet" else open_delta_sink(store)
+    """A lake of two plans and three labels, in each format."""
+    lakes = {"parquet": LocalStores, "delta": DeltaLake, "iceberg": IcebergLake}
+    sink: Sink = lakes[request.param](tmp_path / "lake").sink()
     fill(sink, client)
     return sink
 

@@ -30,6 +30,8 @@ class Sink(ManifestFolder, ABC):
     """Where snapshots land in one table format, all or nothing."""
 
     format: ClassVar[TableFormat]
+    #: Whether a list that is null is read back as null, and not as an empty one.
+    keeps_null_lists: ClassVar[bool] = True
 
     def check(self) -> None:
         """Find out before the first request whether snapshots can land; nothing is written.
@@ -63,6 +65,9 @@ class Sink(ManifestFolder, ABC):
             self.store.swap(copy, key, None)
         self.check()
 
+    def refresh(self) -> None:
+        """Look at everything anew: what is kept of the state of tables is forgotten."""
+
     @abstractmethod
     def is_whole(self, manifest: Manifest) -> bool:
         """Return whether the tables of a snapshot are there, as far as that can be seen without reading them."""
@@ -70,6 +75,9 @@ class Sink(ManifestFolder, ABC):
     @abstractmethod
     def read_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
         """Copy a landed table into a local file as it was before it landed; return what is wrong with it, or None.
+
+        In a table format the file is written again. Where another version of pyarrow wrote the one that landed, other
+        bytes are nothing wrong.
 
         Args:
             manifest: The snapshot.
@@ -81,7 +89,7 @@ class Sink(ManifestFolder, ABC):
         """
 
     def fetch(self, manifest: Manifest, table: str, into: Path) -> TableFile:
-        """Copy a landed table into a local file, verified by its SHA-256.
+        """Copy a landed table into a local file, verified by its SHA-256 as far as `read_back` can.
 
         Args:
             manifest: The snapshot.

@@ -105,8 +105,12 @@ class DataFileWriter:
             self._writer.__exit__(kind, error, trace)
             self._writer = None
 
-    def add(self, plan_id: str, file: TableFile) -> bool:
-        """Append the rows of a plan's finished file; return False if lists that were null became empty."""
+    def add(self, plan_id: str, file: TableFile) -> str | None:
+        """Append the rows of a plan's finished file.
+
+        Returns:
+            What wrote the file; None if the rows are no longer those of the file: lists that were null became empty.
+        """
         position, as_it_was = 0, True
         with pq.ParquetFile(file.path) as parquet:
             for batch in parquet.iter_batches(BATCH, use_threads=False):
@@ -121,7 +125,7 @@ class DataFileWriter:
                 columns = [added[name] if name in added else batch[name] for name in self._schema.names]
                 self._append(columns, {plan_id})
                 position += count
-        return as_it_was
+            return parquet.metadata.created_by if as_it_was else None
 
     def copy(self, rows: Iterable[pa.RecordBatch]) -> None:
         """Append rows that have landed, with their plans and places."""

@@ -86,6 +86,10 @@ class _DeltaTable(LandedTable):
         return None if self._table is None else self._table.version()
 
     @property
+    def native(self) -> DeltaTable | None:
+        return self._table
+
+    @property
     def _location(self) -> str:
         return self._store.uri(self.name).removeprefix("file://").replace("s3a://", "s3://")
 

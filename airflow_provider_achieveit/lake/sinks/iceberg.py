@@ -91,6 +91,10 @@ class _IcebergTable(LandedTable):
     def version(self) -> int | None:
         return None if self._table is None else self._table.metadata.current_snapshot_id
 
+    @property
+    def native(self) -> Table | None:
+        return self._table
+
     def load(self) -> bool:
         from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 

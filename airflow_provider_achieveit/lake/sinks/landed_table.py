@@ -74,6 +74,11 @@ class LandedTable(ABC):
     def version(self) -> int | None:
         """The version of the state that was loaded; None before the first commit."""
 
+    @property
+    @abstractmethod
+    def native(self) -> Any:
+        """The loaded table as the format's own library has it; None if there is no such table."""
+
     @abstractmethod
     def load(self) -> bool:
         """Load the newest state; False if there is no such table.

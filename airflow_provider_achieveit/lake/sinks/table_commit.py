@@ -23,7 +23,7 @@ from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, La
 from airflow_provider_achieveit.lake.sinks.manifest_folder import refuse_older
 from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
 from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
-from airflow_provider_achieveit.lake.table_file import TableFile
+from airflow_provider_achieveit.lake.table_file import WRITER, TableFile
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.lake.sinks.table_sink import TableSink
@@ -72,16 +72,16 @@ class TableCommit(Commit):
             raise ValueError(f"snapshot {manifest['snapshot']} in a commit of {self._label(manifest)}")
         entries = []
         for file in tables:
-            as_it_was = self._writer(file.table, manifest["snapshot"]).add(manifest["plan_id"], file)
-            if not as_it_was:
+            written_by = self._writer(file.table, manifest["snapshot"]).add(manifest["plan_id"], file)
+            if written_by is None:
                 # What is read back can only be compared with a file that does without null lists as well.
                 file = rewritten_without_null_lists(file, manifest["plan_id"], self._directory / "without-null-lists")
-            entries.append(self._entry(file))
+            entries.append(self._entry(file, written_by or WRITER))
             (self._directory / "without-null-lists").unlink(missing_ok=True)
         manifest["files"] = entries
         self._manifests.append(manifest)
 
-    def _entry(self, file: TableFile) -> TableEntry:
+    def _entry(self, file: TableFile, written_by: str) -> TableEntry:
         """Describe a table of a snapshot; path and version are known when it is committed."""
         key = self._sink.table(file.table).key
         return {
@@ -91,6 +91,7 @@ class TableCommit(Commit):
             "rows": file.rows,
             "bytes": file.bytes,
             "sha256": file.sha256,
+            "written_by": written_by,
         }
 
     def finish(self) -> list[Manifest]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
 from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
+from airflow_provider_achieveit.lake.table_file import WRITER
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 #: How often rows are removed when others commit to the table first.
@@ -46,8 +47,6 @@ class TableSink(Sink):
 
     #: Whether the data files have the column `snapshot`.
     label_column: ClassVar[bool]
-    #: Whether a list that is null is read back as null, and not as an empty one.
-    keeps_null_lists: ClassVar[bool] = True
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
@@ -68,7 +67,7 @@ class TableSink(Sink):
         with self._lock:
             return self._opened(name, label)
 
-    def _forget(self) -> None:
+    def refresh(self) -> None:
         """Load the tables anew when they are read next."""
         with self._lock:
             self._loaded.cache_clear()
@@ -77,6 +76,16 @@ class TableSink(Sink):
     @abstractmethod
     def table(self, name: str) -> LandedTable:
         """Return a table, not loaded yet."""
+
+    def native_tables(self) -> Iterator[Any]:
+        """Yield the tables that are there as the format's own library has them, for upkeep and queries.
+
+        They are a `deltalake.DeltaTable` or a `pyiceberg.table.Table`, opened anew with the credentials of the lake.
+        """
+        for name in SCHEMAS:
+            table = self.table(name)
+            if table.load():
+                yield table.native
 
     def check(self) -> None:
         """Find out before the first request whether snapshots can land; nothing is written."""
@@ -93,7 +102,7 @@ class TableSink(Sink):
 
     def begin(self, cancellation: Cancellation) -> Commit:
         """Begin to land snapshots of one label; none is visible before `finish`."""
-        self._forget()
+        self.refresh()
         return TableCommit(self, cancellation)
 
     def remove_tables(self, plan_id: str, label: str) -> None:
@@ -126,7 +135,7 @@ class TableSink(Sink):
 
     def is_as_described(self, manifest: Manifest, table: str) -> bool:
         """Return whether a table's rows of a snapshot, read back as they are now, are what its manifest says."""
-        self._forget()
+        self.refresh()
         entries = [entry for entry in manifest["files"] if entry["table"] == table]
         with scratch_directory() as directory:
             return all(self.read_back(manifest, entry, directory / "rows.parquet") is None for entry in entries)
@@ -138,7 +147,7 @@ class TableSink(Sink):
         problem = self._write_back(manifest, entry, into)
         if problem is None:
             return None
-        self._forget()
+        self.refresh()
         into.unlink(missing_ok=True)
         return self._write_back(manifest, entry, into)
 
@@ -155,7 +164,7 @@ class TableSink(Sink):
             if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
                 raise  # our own file: the disk is full
             return f"can't be read: {type(error).__name__}: {error!s:.200}"
-        if digest != entry["sha256"]:
+        if digest != entry["sha256"] and entry.get("written_by", WRITER) == WRITER:
             return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
         return None
 

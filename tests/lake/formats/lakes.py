@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
+    from airflow_provider_achieveit.lake.sinks.base import Sink
     from airflow_provider_achieveit.lake.sinks.table_sink import TableSink
 
 OPTIONS = {"dictionary": DICTIONARY_COLUMNS, "statistics": STATISTICS_COLUMNS}
@@ -66,6 +68,14 @@ class Lake:
         """Write the rows of a table into other files, with the format's own library."""
         raise NotImplementedError
 
+    def files(self, name: str = "plan_items") -> list[str]:
+        """The data files of a table as it is now."""
+        raise NotImplementedError
+
+    def stored(self) -> list[Path]:
+        """All data files that lie somewhere in the lake, those of old versions as well."""
+        return list(self.root.rglob("*.parquet"))
+
     def ids(self, name: str = "plan_items") -> list[tuple[str, str, str]]:
         """Label, plan and id of each row, in the order of their places."""
         order = [("snapshot", "ascending"), ("plan", "ascending"), ("position", "ascending")]
@@ -93,6 +103,9 @@ class DeltaLake(Lake):
     def compact(self, name: str = "plan_items") -> None:
         self._open(name).optimize.compact()
 
+    def files(self, name: str = "plan_items") -> list[str]:
+        return self._open(name).file_uris()
+
 
 class IcebergLake(Lake):
     """Iceberg with a catalog in SQLite; tables and manifests below one directory."""
@@ -106,8 +119,17 @@ class IcebergLake(Lake):
         from pyiceberg.catalog import load_catalog
 
         self.root.mkdir(parents=True, exist_ok=True)
-        warehouse = {"warehouse": f"file://{self.root}/warehouse", "py-io-impl": self.io}
-        return load_catalog("lake", type="sql", uri=f"sqlite:///{self.root}/catalog.db", **warehouse)
+        return load_catalog("iceberg_default", **self._properties())  # as Airflow calls that of the connection
+
+    def _properties(self) -> dict[str, str]:
+        places = {"uri": f"sqlite:///{self.root}/catalog.db", "warehouse": f"file://{self.root}/warehouse"}
+        return {"type": "sql", **places, "py-io-impl": self.io}
+
+    def connection(self) -> str:
+        """The catalog as an Airflow connection."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        properties = self._properties()
+        return json.dumps({"conn_type": "iceberg", "host": properties.pop("uri"), "extra": properties})
 
     def sink(self) -> TableSink:
         return open_iceberg_sink(self.store(), self.catalog(), "achieveit")
@@ -124,6 +146,9 @@ class IcebergLake(Lake):
     def compact(self, name: str = "plan_items") -> None:
         table = self._open(name)
         table.overwrite(table.scan().to_arrow())
+
+    def files(self, name: str = "plan_items") -> list[str]:
+        return [task.file.file_path for task in self._open(name).scan().plan_files()]
 
 
 def item(item_id: str, **columns: Any) -> dict[str, Any]:
@@ -148,9 +173,7 @@ def derived_file(directory: Path, table: str, plan_id: str, rows: Sequence[Mappi
     return TableFile(table, path, len(rows))
 
 
-def snapshot_of(
-    sink: TableSink, items: TableFile, plan_id: str, label: str, read_at: datetime | None = None
-) -> Manifest:
+def snapshot_of(sink: Sink, items: TableFile, plan_id: str, label: str, read_at: datetime | None = None) -> Manifest:
     """The manifest of a snapshot that is about to land; later ones were read later, unless the time is given."""
     moment = read_at or BEGINNING + timedelta(seconds=next(_clock))
     return build_manifest(

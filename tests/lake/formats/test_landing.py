@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -209,3 +210,32 @@ def test_a_destination_holds_one_format(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(AchieveItConfigError, match=lake.sink().format):
         ParquetSink(lake.store()).check()
     lake.sink().check()
+
+
+def test_rows_that_another_pyarrow_wrote_are_counted_and_not_compared_byte_by_byte(lake: Lake, tmp_path: Path) -> None:
+    """The file that is written again has other bytes then; this is no damage, and the next changes can be made."""
+    [manifest] = land(lake.sink(), tmp_path, {"a": ["1", "2"]})
+    [entry] = manifest["files"]
+    assert entry["written_by"] == pq.read_metadata(items_file(tmp_path, "a", [item("1")]).path).created_by
+    entry["sha256"] = "0" * 64
+    assert problems(lake.sink(), manifest, tmp_path) != []
+    entry["written_by"] = "parquet-cpp-arrow version 1.0.0"
+    assert problems(lake.sink(), manifest, tmp_path) == []
+    assert lake.sink().fetch(manifest, "plan_items", tmp_path / "back").rows == 2
+    entry["rows"] = 3
+    assert problems(lake.sink(), manifest, tmp_path) != []
+
+
+def test_many_small_plans_are_read_back_side_by_side(lake: Lake, tmp_path: Path) -> None:
+    """In any order, by several threads, also where somebody has landed another plan since the table was looked at."""
+    plans = {f"p{number:02}": [f"{row}" for row in range(number % 7)] for number in range(60)}
+    manifests = land(lake.sink(), tmp_path, plans)
+    sink = lake.sink()
+    with ThreadPoolExecutor(4) as pool:
+        fetched = list(
+            pool.map(lambda each: sink.fetch(each, "plan_items", tmp_path / each["plan_id"]), manifests[::-1])
+        )
+    assert [file.rows for file in fetched] == [manifest["rows"] for manifest in manifests[::-1]]
+    for manifest in (*land(lake.sink(), tmp_path, {"p03": ["new"]}), *land(lake.sink(), tmp_path, {"x": ["1"]})):
+        assert sink.fetch(manifest, "plan_items", tmp_path / "later").rows == 1
+        (tmp_path / "later").unlink()

@@ -1,0 +1,78 @@
+"""A year of 200 plans in each table format, asked by three engines: `make bench ARGS=year` runs this alone.
+
+Every build and every question is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import measure
+from environments import BUILD, HERE, python_of
+from server import serve
+
+FORMATS = ("parquet", "delta", "iceberg")
+ENGINES = ("duckdb", "polars", "pyarrow")
+QUESTIONS = ("count", "day", "plan")
+PLANS, ITEMS, DAYS = 200, 30, 365
+EXPORTED_DAYS = 4
+#: Seconds after which a question is given up.
+PATIENCE = 600
+
+
+class Year:
+    """All that is measured of a year.
+
+    Args:
+        python: The interpreter of the environment.
+        days: Number of days.
+    """
+
+    def __init__(self, python: Path, days: int) -> None:
+        self._python = python
+        self._days = days
+        self._root = BUILD / "year"
+        self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.mkdir(parents=True)
+        plans = [f"bench-{number:03}" for number in range(PLANS)]
+        with serve(dict.fromkeys(plans, ITEMS)) as server:
+            yield {"what": "portfolio", **self._program("table_day.py", server.url, self._root, EXPORTED_DAYS)}
+        for table_format in FORMATS:
+            root = self._root / table_format
+            built = self._program("year_lake.py", "build", table_format, self._root / "day", root, self._days)
+            yield {"what": "build", "format": table_format, **built}
+            for question in QUESTIONS:
+                for engine in ENGINES:
+                    asked = self._program("year_lake.py", "ask", table_format, engine, question, root)
+                    yield {"what": question, "format": table_format, "engine": engine, **asked}
+
+    def _program(self, script: str, *arguments: object) -> dict[str, Any]:
+        """Run a program; return what it took, and what it prints in its last line."""
+        log = self._root / "last.log"
+        command = ["timeout", str(PATIENCE * 6 if arguments[0] != "ask" else PATIENCE), self._python, HERE / script]
+        try:
+            cost = measure.run([*command, *map(str, arguments)], self._environment, log)
+        except RuntimeError as error:
+            if " ended with 124" in str(error):
+                return {"gave_up": PATIENCE}
+            raise
+        return {**asdict(cost), **json.loads(log.read_text().splitlines()[-1])}
+
+
+def run(_rounds: int, quick: bool) -> dict[str, Any]:
+    """Build and ask once, whatever the number of rounds: that takes long enough."""
+    runs = []
+    days = 5 if quick else DAYS
+    for done in Year(python_of("tables"), days).run():
+        runs.append(done)
+        print(json.dumps(done), flush=True)
+    return {"plans": PLANS, "items": ITEMS, "days": days, "rounds": 1, "runs": runs}

@@ -1,0 +1,99 @@
+"""The operator's table formats: what is wrong is told when the DAG file is parsed, and no library is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.lake.verify import verify
+from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+from airflow_provider_achieveit.verify import open_lake
+from tests.lake.formats.lakes import IcebergLake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.operators.conftest import Export
+    from tests.support.faulty_sandbox import Sandbox
+
+PLACE = {"task_id": "export", "plan_id": "p1", "destination": "file:///lake"}
+#: Hides packages from the import system, as if they were not installed, and makes the operator.
+WITHOUT = """
+import importlib.abc, sys
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in {hidden!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+try:
+    AchieveItExportOperator(task_id="export", plan_id="p1", destination="file:///lake", table_format={table_format!r})
+except Exception as error:
+    print(type(error).__name__, error)
+print(sorted({{"deltalake", "pyiceberg", "pyarrow"}} & set(sys.modules)))
+"""
+
+
+def parsed(table_format: str, hidden: list[str], home: Path) -> list[str]:
+    """What a new process says that makes the operator."""
+    program = WITHOUT.format(hidden=hidden, table_format=table_format)
+    environment = {"AIRFLOW_HOME": str(home), "PATH": "/usr/bin:/bin", "HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("table_format", "hidden"),
+    [("delta", "deltalake"), ("iceberg", "pyiceberg"), ("iceberg", "airflow.providers.apache.iceberg")],
+)
+def test_a_missing_extra_is_named_when_the_file_is_parsed(table_format: str, hidden: str, tmp_path: Path) -> None:
+    """With what to install."""
+    said, *_ = parsed(table_format, [hidden], tmp_path)
+    assert f"needs the package {hidden}: pip install 'airflow-provider-achieveit[{table_format}]'" in said
+
+
+@pytest.mark.parametrize("table_format", ["parquet", "delta", "iceberg"])
+def test_the_operator_loads_neither_library(table_format: str, tmp_path: Path) -> None:
+    """Nor pyarrow: a DAG file is parsed every few seconds."""
+    assert parsed(table_format, [], tmp_path)[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"table_format": "orc"}, "orc"),
+        ({"table_format": "delta", "iceberg_conn_id": "lake"}, "iceberg_conn_id 'lake' is for table_format 'iceberg'"),
+        ({"iceberg_namespace": "plans"}, "iceberg_namespace 'plans' is for .* but table_format is 'parquet'"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_when_the_file_is_parsed(given: dict[str, Any], message: str) -> None:
+    """Whoever names a catalog expects tables in it."""
+    with pytest.raises(AchieveItConfigError, match=message):
+        AchieveItExportOperator(**PLACE, **given)
+
+
+def test_a_template_is_looked_at_when_it_is_rendered() -> None:
+    """What it will be is not known before."""
+    AchieveItExportOperator(**PLACE, table_format="{{ params.f }}", iceberg_conn_id="lake")
+
+
+def test_iceberg_lands_in_the_catalog_of_the_connection(
+    export: Export, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Airflow's own provider; a catalog that is not there costs no request."""
+    lake = IcebergLake(tmp_path / "lake")
+    iceberg = {"table_format": "iceberg", "destination": str(lake.root), "iceberg_namespace": "plans.of_ours"}
+    with pytest.raises(AchieveItConfigError, match="no Airflow connection 'iceberg_default'"):
+        export(**iceberg).execute({})
+    assert sandbox.requests == []
+    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", lake.connection())
+    manifest = export(**iceberg).execute({})
+    assert json.loads((lake.root / "_manifests/format.json").read_text()) == {"table_format": "iceberg"}
+    assert lake.catalog().load_table("plans.of_ours.plan_items").scan().count() == manifest["rows"]
+    assert list(verify(open_lake(str(lake.root), iceberg_namespace="plans.of_ours"))) == []
