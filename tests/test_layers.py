@@ -22,7 +22,18 @@ ALLOWED = {
     "lake": {"api", "lake/read", "lake/tables", "lake/sinks"},
 }
 #: What stands below the three rooms of `lake`: none of these may know a room.
-GROUND = ["column_types", "errors", "json_check", "layout", "manifest", "options", "schema", "scratch", "table_file"]
+GROUND = [
+    "column_type",
+    "column_types",
+    "errors",
+    "json_check",
+    "layout",
+    "manifest",
+    "options",
+    "schema",
+    "scratch",
+    "table_file",
+]
 
 
 def room_of(module: str) -> str:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_achieveit.api.plan import PlanClient
     from airflow_provider_achieveit.api.plan_version import PlanVersion
+    from airflow_provider_achieveit.api.retry import Pauses
     from airflow_provider_achieveit.api.settings import ClientSettings
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "AchieveItUnauthorizedError",
     "AchieveItUnreachableError",
     "ClientSettings",
+    "Pauses",
     "PlanClient",
     "PlanVersion",
 ]
@@ -67,6 +69,7 @@ __all__ = [
 _MODULES = {
     "AchieveItClient": "client",
     "ClientSettings": "settings",
+    "Pauses": "retry",
     "PlanClient": "plan",
     "PlanVersion": "plan_version",
 }

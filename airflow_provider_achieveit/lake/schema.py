@@ -11,7 +11,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from airflow_provider_achieveit.lake.column_types import BOOL, DECIMAL, DOUBLE, INT32, TEXT, TIMESTAMP, ColumnType
+from airflow_provider_achieveit.lake.column_type import ColumnType
+from airflow_provider_achieveit.lake.column_types import BOOL, DECIMAL, DOUBLE, INT32, TEXT, TIMESTAMP
 
 #: Name of the column that keeps what no other column can hold.
 RESCUED = "_rescued_data"

@@ -95,7 +95,7 @@ def test_it_fails_with_a_plan_that_does_not_exist(hook: Hook, sandbox: Sandbox) 
 def test_it_fails_without_a_second_try(hook: Hook, sandbox: Sandbox, fault: dict[str, Any], words: str) -> None:
     """Someone waits in front of a form: one request, and then what to do."""
     sandbox.script({"fault": fault})
-    passed, message = verdict(hook(test_plan_id="p1", read_timeout=0.3, max_retry_seconds=300), sandbox)
+    passed, message = verdict(hook(test_plan_id="p1", read_timeout=2, max_retry_seconds=300), sandbox)
     assert not passed
     assert words in message
 

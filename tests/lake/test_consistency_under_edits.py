@@ -37,8 +37,9 @@ edits = st.builds(
 )
 schedules = st.lists(edits, max_size=8)
 sizes = st.one_of(st.integers(0, 12), st.integers(0, 40))
-#: An edit before each request.
+#: An edit before each request, and before one of the first attempt alone.
 unrest = [Edit(number, "edit", 0) for number in range(1, 40)]
+moment = [Edit(4, "edit", 0)]
 
 
 @pytest.mark.timeout(3600)
@@ -59,13 +60,15 @@ def test_what_is_published_as_consistent_was_a_state_of_the_plan(
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     @example(items=10, page_size=4, schedule=unrest)
+    @example(items=10, page_size=4, schedule=moment)
+    @example(items=10, page_size=4, schedule=[])
     @given(items=sizes, page_size=st.integers(2, 7), schedule=schedules)
     def read_while_it_is_edited(items: int, page_size: int, schedule: list[Edit]) -> None:
         seen[_outcome(sandbox, clients[page_size], items, schedule)] += 1
 
     read_while_it_is_edited()
     # The schedules would prove little if none of them, or all of them, disturbed the export.
-    assert min(seen["proven at once"], seen["proven later"]) > SCHEDULES / 20, seen
+    assert min(seen["proven at once"], seen["proven later"]) >= max(1, SCHEDULES // 20), seen
     assert seen["refused"], seen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.json as pj
 
-from airflow_provider_achieveit.lake.column_types import DoesNotFit
+from airflow_provider_achieveit.lake.column_type import DoesNotFit
 from airflow_provider_achieveit.lake.schema import Field
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_provider_achieveit.api.response import check_size, wrong_shape
-from airflow_provider_achieveit.lake.column_types import DoesNotFit
+from airflow_provider_achieveit.lake.column_type import DoesNotFit
 from airflow_provider_achieveit.lake.read.columns import cast_column, check_column, read_items
 from airflow_provider_achieveit.lake.read.rescue import rescue
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, PLAN_ITEMS, wire_item

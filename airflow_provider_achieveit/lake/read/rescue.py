@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_achieveit.api.response import parse_page, wrong_shape
-from airflow_provider_achieveit.lake.column_types import TEXT, DoesNotFit, JsonNumber
+from airflow_provider_achieveit.lake.column_type import DoesNotFit, JsonNumber
+from airflow_provider_achieveit.lake.column_types import TEXT
 from airflow_provider_achieveit.lake.read.columns import cast_column, check_column, read_items
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, RESCUED, Field, wire_item
 
