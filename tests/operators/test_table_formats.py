@@ -25,11 +25,14 @@ PLACE = {"task_id": "export", "plan_id": "p1", "destination": "file:///lake"}
 #: Hides packages from the import system, as if they were not installed, and makes the operator.
 WITHOUT = """
 import importlib.abc, sys
+import airflow  # with what its own plugins import
 class Hidden(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name in {hidden!r}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
+for name in {hidden!r}:
+    sys.modules.pop(name, None)
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 try:
     AchieveItExportOperator(task_id="export", plan_id="p1", destination="file:///lake", table_format={table_format!r})
