@@ -170,6 +170,19 @@ def test_an_earlier_read_does_not_replace_a_later_one(lake: Lake, tmp_path: Path
     assert lake.ids() == [("monday", "a", "new"), ("monday", "b", "new")]
 
 
+def test_an_earlier_read_that_is_refused_when_it_is_handed_over_stops_no_other_plan(lake: Lake, tmp_path: Path) -> None:
+    """It is that plan's own error: the others land in the same commit."""
+    land(lake.sink(), tmp_path, {"a": ["new"]}, read_at=BEGINNING + timedelta(days=2))
+    sink = lake.sink()
+    old, other = items_file(tmp_path, "a", [item("old")]), items_file(tmp_path, "b", [item("1")])
+    with sink.begin(Cancellation()) as commit:
+        with pytest.raises(AchieveItOutdatedError, match="later"):
+            commit.add(snapshot_of(sink, old, "a", "monday", BEGINNING + timedelta(days=1)), [old])
+        commit.add(snapshot_of(sink, other, "b", "monday"), [other])
+        assert [manifest["plan_id"] for manifest in commit.finish()] == ["b"]
+    assert lake.ids() == [("monday", "a", "new"), ("monday", "b", "1")]
+
+
 def test_a_cancelled_export_lands_nothing(lake: Lake, tmp_path: Path) -> None:
     """Neither rows nor manifests."""
     land(lake.sink(), tmp_path, {"a": ["1"]})
