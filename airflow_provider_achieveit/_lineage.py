@@ -55,7 +55,7 @@ def export_lineage(arguments: ExportArguments, report: Report | None) -> Operato
     """
     place = parse_destination(arguments.destination, arguments.destination_conn_id)
     lineage = Lineage(
-        AchieveItHook(arguments.achieveit_conn_id).client_arguments()[1].base_url,
+        AchieveItHook(arguments.achieveit_conn_id)._client_arguments()[1].base_url,
         arguments.plan_ids,
         table_names(place, arguments.table_format, arguments.iceberg_conn_id, arguments.iceberg_namespace),
         arguments.table_format,

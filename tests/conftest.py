@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.api.retry import Pauses
     from tests.support.faulty_sandbox import Sandbox
 
 for name in [name for name in os.environ if name.lstrip("_").startswith("AIRFLOW")]:
@@ -55,16 +56,24 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def connect(sandbox: Sandbox) -> Iterator[Callable[..., AchieveItClient]]:
+def pauses() -> Pauses:
+    """Those of the clients that `connect` makes, unless it is told others."""
+    from airflow_provider_achieveit.api.retry import Pauses
+
+    return Pauses()
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox, pauses: Pauses) -> Iterator[Callable[..., AchieveItClient]]:
     """Makes clients of the sandbox, or of another `base_url`, that lose patience early."""
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.api.settings import ClientSettings
 
     with ExitStack() as stack:
 
-        def connect(**settings: Any) -> AchieveItClient:
+        def connect(pauses: Pauses = pauses, **settings: Any) -> AchieveItClient:
             quick = {"base_url": sandbox.url, "connect_timeout": 5, "read_timeout": 5, "max_retry_seconds": 10}
-            client = AchieveItClient(API_KEY, ClientSettings(**{**quick, **settings}))
+            client = AchieveItClient(API_KEY, ClientSettings(**{**quick, **settings}), pauses=pauses)
             stack.callback(client.close)
             return client
 

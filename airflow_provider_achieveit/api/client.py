@@ -11,6 +11,7 @@ from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.plan import PlanClient
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.requester import Requester
+from airflow_provider_achieveit.api.retry import DEFAULT_PAUSES, Pauses
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.api.validate import check_api_key, check_plan_id
 
@@ -30,6 +31,7 @@ class AchieveItClient:
     Args:
         api_key: The key, sent as `Authorization: API-KEY <key>` to the settings' host and nowhere else.
         settings: Host, page size, timeouts and so on.
+        pauses: Before something is tried again.
 
     Attributes:
         settings: As given.
@@ -39,10 +41,12 @@ class AchieveItClient:
         AchieveItConfigError: The key can't be one.
     """
 
-    def __init__(self, api_key: str, settings: ClientSettings | None = None) -> None:
+    def __init__(
+        self, api_key: str, settings: ClientSettings | None = None, *, pauses: Pauses = DEFAULT_PAUSES
+    ) -> None:
         self.settings = settings or ClientSettings()
         self.cancellation = Cancellation()
-        self._requester = Requester(check_api_key(api_key), self.settings, self.cancellation)
+        self._requester = Requester(check_api_key(api_key), self.settings, self.cancellation, pauses)
 
     def __repr__(self) -> str:
         return f"AchieveItClient({self.settings.base_url})"

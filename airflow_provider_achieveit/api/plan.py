@@ -60,6 +60,11 @@ class PlanClient:
         return self._requester.settings.page_size
 
     @property
+    def pauses(self) -> tuple[float, ...]:
+        """Seconds before each further attempt to read the plan, as the client has them."""
+        return self._requester.pauses.between_reads
+
+    @property
     def cancellation(self) -> Cancellation:
         """Ends the work on this plan when the client is closed."""
         return self._requester.cancellation

@@ -14,7 +14,7 @@ from airflow_provider_achieveit.api.body import BodyRoom, BodyShare, check_value
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItTimeoutError
 from airflow_provider_achieveit.api.response import error_of
-from airflow_provider_achieveit.api.retry import RetryBudget
+from airflow_provider_achieveit.api.retry import Pauses, RetryBudget
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.api.throttle import Throttle
 from airflow_provider_achieveit.api.transport import Transport
@@ -33,13 +33,15 @@ class Requester:
         api_key: The key.
         settings: Of the client.
         cancellation: Of the client.
+        pauses: Of the client.
 
     Raises:
         AchieveItConfigError: The environment's proxy or CA bundle can't be used.
     """
 
-    def __init__(self, api_key: str, settings: ClientSettings, cancellation: Cancellation) -> None:
+    def __init__(self, api_key: str, settings: ClientSettings, cancellation: Cancellation, pauses: Pauses) -> None:
         self.settings = settings
+        self.pauses = pauses
         self.cancellation = cancellation
         self._transport = Transport(api_key, settings)
         self.redactor = self._transport.redactor
@@ -86,7 +88,7 @@ class Requester:
         """
         # A pause that is on already is not part of the budget.
         self._throttle.wait_for_pause(cancellation)
-        budget = RetryBudget(self.settings.max_retry_seconds)
+        budget = RetryBudget(self.settings.max_retry_seconds, self.pauses.first_retry)
         while True:
             budget.begin()
             try:

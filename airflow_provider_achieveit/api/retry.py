@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -12,7 +13,6 @@ from airflow_provider_achieveit.api.errors import AchieveItError
 
 log = logging.getLogger(__name__)
 
-_FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 #: A day; what asks for more is a mistake, which should not keep a task waiting for a year.
 LONGEST_RETRY_AFTER = 86_400.0
@@ -20,9 +20,25 @@ LONGEST_RETRY_AFTER = 86_400.0
 _SPREAD, _LONGEST_SPREAD = 0.25, 15.0
 
 
-def backoff(tries: int) -> float:
+@dataclass(frozen=True)
+class Pauses:
+    """Seconds before something is tried again, where the server does not say how long. Shorter ones make tests quick.
+
+    Attributes:
+        first_retry: At most, after the first failed try of a request; twice that after the second, and so on.
+        between_reads: Before each further attempt to read a plan that people are editing.
+    """
+
+    first_retry: float = 0.5
+    between_reads: tuple[float, ...] = (1.0, 3.0)
+
+
+DEFAULT_PAUSES = Pauses()
+
+
+def backoff(tries: int, first: float = Pauses.first_retry) -> float:
     """Return the seconds to wait after failed tries: doubling, up to a minute, with jitter."""
-    longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(tries - 1, 16))
+    longest = min(_LONGEST_DELAY, first * 2.0 ** min(tries - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # jitter is no secret
 
 
@@ -54,17 +70,19 @@ class RetryBudget:
 
     Args:
         seconds: The budget, from now.
+        first_retry: As in `Pauses`.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, first_retry: float = Pauses.first_retry) -> None:
         self._seconds = seconds
+        self._first_retry = first_retry
         self._deadline = time.monotonic() + seconds
         self._tries = 0
 
     def begin(self) -> None:
         """Begin a try."""
         self._tries += 1
-        self._backoff = backoff(self._tries)
+        self._backoff = backoff(self._tries, self._first_retry)
         # Else all processes that a server told the same would come back at the same moment.
         self._spread = random.uniform(0.0, _SPREAD)  # noqa: S311  # jitter is no secret
 

@@ -78,9 +78,9 @@ class AchieveItHook(BaseHook):
     def _client(self) -> AchieveItClient:
         from airflow_provider_achieveit.api.client import AchieveItClient
 
-        return AchieveItClient(*self.client_arguments())
+        return AchieveItClient(*self._client_arguments())
 
-    def client_arguments(self) -> tuple[str, ClientSettings]:
+    def _client_arguments(self) -> tuple[str, ClientSettings]:
         """Return what the connection says: the API key and the settings. Equal ones can share a client.
 
         Raises:

@@ -73,7 +73,7 @@ async def acquire(achieveit_conn_id: str) -> SharedClient:
     def resolve() -> tuple[str, ClientSettings]:
         import airflow_provider_achieveit.api.client  # noqa: F401  # takes a while, so not on the event loop either
 
-        return AchieveItHook(achieveit_conn_id).client_arguments()
+        return AchieveItHook(achieveit_conn_id)._client_arguments()
 
     key = await in_thread(resolve)
     with _lock:

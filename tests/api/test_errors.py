@@ -20,18 +20,18 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_achieveit import api
-from airflow_provider_achieveit.api import errors, retry
+from airflow_provider_achieveit.api import errors
 from airflow_provider_achieveit.api.cancellation import Cancellation
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItError, AchieveItNotFoundError
 from airflow_provider_achieveit.api.plan_version import format_timestamp
+from airflow_provider_achieveit.api.retry import Pauses
 from airflow_provider_achieveit.lake import errors as lake_errors
 from airflow_provider_achieveit.lake.change import Baseline
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key
 from airflow_provider_achieveit.lake.looks import find_changes
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plan, export_plans
-from airflow_provider_achieveit.lake.read import snapshot
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from tests.api.raw_server import RawServer, answering, bomb, response
@@ -231,10 +231,14 @@ ABOUT_A_REQUEST = [error for error in ERRORS if error.__module__ == errors.__nam
 
 
 @pytest.fixture
-def scene(sandbox: Sandbox, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """A place to provoke errors in, where nobody waits long."""
-    monkeypatch.setattr(snapshot, "PAUSES", (0.05, 0.05))
-    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.05)
+def pauses() -> Pauses:
+    """Nobody waits long."""
+    return Pauses(first_retry=0.05, between_reads=(0.05, 0.05))
+
+
+@pytest.fixture
+def scene(sandbox: Sandbox, connect: Connect, tmp_path: Path) -> Scene:
+    """A place to provoke errors in."""
     return Scene(sandbox, connect, tmp_path / "lake")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_achieveit.api import retry
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import (
     AchieveItAuthError,
@@ -18,6 +17,7 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItServerError,
 )
 from airflow_provider_achieveit.api.plan import Window
+from airflow_provider_achieveit.api.retry import Pauses
 from tests.api.raw_server import RawServer, answering, response
 from tests.support.faulty_sandbox import Sandbox
 
@@ -183,17 +183,17 @@ def test_the_real_refusals_are_final(connect: Connect, sandbox: Sandbox) -> None
 
 @pytest.mark.parametrize("retry_after", [{"retry_after": 2}, {}], ids=["with Retry-After", "without"])
 def test_one_429_pauses_all_requests_of_a_client(
-    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, retry_after: dict[str, int]
+    connect: Connect, sandbox: Sandbox, retry_after: dict[str, int]
 ) -> None:
     """While one request waits after a 429, none of the others is sent, and none meets a 429 of its own."""
-    monkeypatch.setattr(retry, "_FIRST_DELAY", 3.0)  # half of it at least, so that a slow machine can tell
+    pauses = Pauses(first_retry=3.0)  # half of it at least, so that a slow machine can tell
     # The others are answered well after the client knows of the pause, and well before the pause is over.
     sandbox.script(
         {"at": 1, "fault": {"status": 429, **retry_after}},
         *({"at": at, "fault": {"hang": 0.7}} for at in (2, 3, 4)),
     )
     windows = [Window(skip, 1) for skip in range(12)]
-    assert len(list(connect(max_concurrency=4).plan("p1").pages(windows, json.loads))) == 12
+    assert len(list(connect(pauses, max_concurrency=4).plan("p1").pages(windows, json.loads))) == 12
     refused = next(request for request in sandbox.requests if request.status == 429)
     during = [request for request in sandbox.requests if request.arrived < refused.arrived + 1.49]
     assert len(during) <= 4

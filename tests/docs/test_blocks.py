@@ -107,7 +107,7 @@ def test_the_connections_that_are_shown_have_the_key_that_is_named(monkeypatch: 
     assert all(line in README for line in shown)
     for connection in shown:
         monkeypatch.setenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT", connection)
-        key, settings = AchieveItHook().client_arguments()
+        key, settings = AchieveItHook()._client_arguments()
         assert f"for the key `{key}`" in text
         assert settings == ClientSettings(page_size=1000)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_achieveit.lake.read import snapshot
+from airflow_provider_achieveit.api.retry import Pauses
 from tests.lake.stores import GcsStores, LocalStores, S3Stores, Stores
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def client(connect: Connect) -> AchieveItClient:
     return connect(page_size=4, max_concurrency=1, max_retry_seconds=0)
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pauses() -> Pauses:
     """Attempts follow each other at once; one test shows that they pause otherwise."""
-    monkeypatch.setattr(snapshot, "PAUSES", (0.0, 0.0))
+    return Pauses(between_reads=(0.0, 0.0))
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_achieveit.api.plan_version import PlanVersion, parse_timestamp
+from airflow_provider_achieveit.api.retry import DEFAULT_PAUSES, Pauses
 from airflow_provider_achieveit.lake.errors import AchieveItInconsistentError, AchieveItPagingError
-from airflow_provider_achieveit.lake.read import snapshot
-from airflow_provider_achieveit.lake.read.snapshot import PAUSES
 from tests.lake.schedules import held, table_of
 from tests.lake.support import read
 
@@ -124,12 +123,16 @@ MOVES: dict[str, tuple[dict[int, Callable[[Plan], Any]], type[Exception], str]] 
 }
 
 
+#: The clients of a test make one attempt to read a plan.
+ONE_ATTEMPT = pytest.mark.parametrize("pauses", [Pauses(between_reads=())], ids=["one attempt"])
+
+
+@ONE_ATTEMPT
 @pytest.mark.parametrize("move", MOVES)
 def test_a_plan_that_moves_while_it_is_read_is_seen_to_move(
-    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: str
+    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, move: str
 ) -> None:
     """In one of the ways in which that can show, and the error names it."""
-    monkeypatch.setattr(snapshot, "PAUSES", ())
     edits, error, seen = MOVES[move]
     before_requests(sandbox, {number: lambda edit=edit: edit(plan) for number, edit in edits.items()})
     with pytest.raises(error, match=seen):
@@ -258,12 +261,12 @@ def test_a_plan_that_shrinks_before_its_version_is_asked_for_is_read_at_once(
     assert asked(sandbox)[1:] == ["version", f"0+{max_take}", "version"]
 
 
+@pytest.mark.parametrize("pauses", [Pauses(between_reads=(0.2, 0.4))], ids=["short pauses"])
 def test_there_are_three_attempts_with_pauses_between_them(
-    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, plan: Plan, client: AchieveItClient, tmp_path: Path
 ) -> None:
     """About one and three seconds as a rule, which this test shortens; then a retriable error names what moved."""
-    assert PAUSES == (1.0, 3.0)
-    monkeypatch.setattr(snapshot, "PAUSES", (0.2, 0.4))
+    assert DEFAULT_PAUSES.between_reads == (1.0, 3.0)
     sandbox.before_request = lambda _: plan.edit()
     with pytest.raises(AchieveItInconsistentError, match=r"none of 3 attempts.*version moved from") as caught:
         read(client, tmp_path)
@@ -288,12 +291,12 @@ def test_what_could_not_be_proven_is_kept_where_that_is_accepted(
     assert 'on_inconsistent="accept" keeps it' in caplog.text
 
 
+@ONE_ATTEMPT
 @pytest.mark.parametrize("operation", ["insert", "delete", "move"])
 def test_accepted_snapshots_survive_every_kind_of_move(
-    sandbox: Sandbox, client: AchieveItClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+    sandbox: Sandbox, client: AchieveItClient, tmp_path: Path, operation: str
 ) -> None:
     """Pages that do not fit together are put together as well as they can be."""
-    monkeypatch.setattr(snapshot, "PAUSES", ())
     plan = sandbox.put_plan("p", 20)
     sandbox.before_request = lambda _: getattr(plan, operation)(0)
     taken, table = read(client, tmp_path, accept=True)

@@ -98,11 +98,8 @@ def test_replacing_a_label_that_is_not_the_latest_is_a_warning(lake: Lake, caplo
     assert "snapshot a is replaced by today's values, although b landed after it" in caplog.text
 
 
-def test_an_unproven_snapshot_tells_of_no_changes_and_is_nobodys_previous(
-    lake: Lake, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unproven_snapshot_tells_of_no_changes_and_is_nobodys_previous(lake: Lake, sandbox: Sandbox) -> None:
     """Its table of changes has no rows."""
-    monkeypatch.setattr("airflow_provider_achieveit.lake.read.snapshot.PAUSES", (0.0, 0.0))
     first = lake.export("a")
     sandbox.max_take = 10
     sandbox.before_request = lambda _: lake.plan.edit(0)

@@ -21,12 +21,10 @@ from airflow_provider_achieveit.lake.read.pages import (
 )
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 
-__all__ = ["PAUSES", "Snapshot", "TooLong", "read_one_page", "read_pages", "read_snapshot", "read_table"]
+__all__ = ["Snapshot", "TooLong", "read_one_page", "read_pages", "read_snapshot", "read_table"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the second and the third attempt.
-PAUSES = (1.0, 3.0)
 #: The order of the pages in the last attempt, where the plan stood still in those before it but its pages did not fit
 #: together: items that share a `sequenceId` may come now in this order and now in that one. What is proven of a
 #: snapshot does not depend on the order.
@@ -53,7 +51,7 @@ def read_snapshot(
     misfits = 0
     attempt = 1
     while True:
-        last = attempt > len(PAUSES)
+        last = attempt > len(plan.pauses)
         accept = accept_inconsistent and last
         try:
             found = first or read_one_page(plan, directory, accept_inconsistent=accept)
@@ -76,7 +74,7 @@ def read_snapshot(
                 what = f"none of {attempt} attempts to read it could be proven, the last one: {problem}"
                 raise error(what, plan_id=plan.plan_id) from None
             content = problem.content if isinstance(problem, UnknownVersionError) else None
-            pause = PAUSES[attempt - 1]
+            pause = plan.pauses[attempt - 1]
             log.warning("Plan %s: %s; reading it again in %.0f s", plan.plan_id, problem, pause)
             plan.cancellation.sleep(pause)
         first = None
