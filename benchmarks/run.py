@@ -15,10 +15,11 @@ import sys
 from datetime import UTC, datetime
 
 import against_peers
+import changes
 import portfolio
 from environments import BUILD, HERE, PROJECT, python_of
 
-PARTS = {"peers": against_peers.run, "portfolio": portfolio.run}
+PARTS = {"peers": against_peers.run, "portfolio": portfolio.run, "changes": changes.run}
 
 
 def main() -> None:
