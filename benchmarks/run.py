@@ -15,11 +15,12 @@ import sys
 from datetime import UTC, datetime
 
 import against_peers
+import changes
 import portfolio
 import year
 from environments import BUILD, HERE, PROJECT, python_of
 
-PARTS = {"peers": against_peers.run, "portfolio": portfolio.run, "year": year.run}
+PARTS = {"peers": against_peers.run, "portfolio": portfolio.run, "changes": changes.run, "year": year.run}
 
 
 def main() -> None:
