@@ -107,7 +107,7 @@ $(VENV)-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
 $(VENV)-oldest/.installed: pyproject.toml | $(UV)
 	@echo "Installing the oldest packages into $(VENV)-oldest"
 	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-oldest
-	@printf '%s\n' apache-airflow apache-airflow-providers-amazon > $(VENV)-oldest/without.txt
+	@printf '%s\n' apache-airflow apache-airflow-providers-amazon apache-airflow-providers-openlineage > $(VENV)-oldest/without.txt
 	@$(UV) pip install --quiet --python $(VENV)-oldest/bin/python --excludes $(VENV)-oldest/without.txt --resolution lowest-direct --editable '.[sandbox]'
 	@$(UV) pip install --quiet --python $(VENV)-oldest/bin/python --excludes $(VENV)-oldest/without.txt --editable '.[sandbox]' --group test s3fs
 	@touch $@

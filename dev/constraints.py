@@ -31,7 +31,7 @@ TESTED = [
     Tested("3.0.6", "2025-09-10", pins=("universal-pathlib<0.3", "apache-airflow-providers-fab")),
     Tested("3.1.8", "2026-04-01"),
     Tested("3.2.2", "2026-07-01"),
-    Tested("3.3.2", groups=("test", "lint")),
+    Tested("3.3.2", groups=("test", "lint", "screenshots")),
 ]
 
 
