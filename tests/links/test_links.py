@@ -67,7 +67,23 @@ def test_a_link_whose_xcom_cannot_be_read_is_not_there(link: Any, caplog: pytest
     """Outside of a task there is nobody to ask: neither a page nor a task fails for that."""
     operator = AchieveItExportOperator(task_id="x", plan_id="p1", destination="file:///lake")
     assert link.get_link(operator, ti_key=SimpleNamespace(dag_id="d", task_id="x", run_id="r", map_index=-1)) == ""
-    assert f"The link {link.name!r} can't be found" in caplog.text
+    assert f"There is no link {link.name!r}: " in caplog.text
+
+
+def test_an_export_whose_address_cannot_be_noted_lands(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the service that keeps XComs is away for a moment."""
+
+    def xcom_push(key: str, value: Any) -> None:
+        raise ConnectionError("nobody listens")
+
+    extra = {"plan_url": "https://app.example.com/{plan_id}"}
+    connection = {"conn_type": "achieveit", "host": sandbox.url, "password": sandbox.key, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT", json.dumps(connection))
+    operator = AchieveItExportOperator(task_id="x", plan_id="p1", destination=str(tmp_path))
+    assert operator.execute({"ti": SimpleNamespace(xcom_push=xcom_push)})["rows"] == 25  # type: ignore[typeddict-item]
+    assert "There is no link 'Plan in AchieveIt': ConnectionError: nobody listens" in caplog.text
 
 
 @pytest.mark.parametrize(
