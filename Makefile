@@ -53,6 +53,11 @@ $(SPARKS:%=test-spark-%): test-spark-%: $(VENV)-spark-%/.installed
 airflow: $(VENV)/.installed ## Look around: Airflow's UI on localhost with sandbox, connection and example DAGs, until Ctrl-C
 	@$(PY) -m dev.playground $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed ## Make the pictures of the docs; needs Chromium (apt-get install chromium)
+	@$(UV) pip install --quiet --python $(PY) --constraint $(CONSTRAINTS) --group screenshots
+	@$(PY) -m dev.screenshots $(ARGS)
+
 .PHONY: e2e
 e2e: $(VENV)/.installed ## Run the end-to-end tests: a whole Airflow, its processes stopped and started
 	@$(PY) -m pytest -m e2e tests/e2e $(ARGS)
