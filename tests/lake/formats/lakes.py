@@ -7,7 +7,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from fsspec.implementations.local import LocalFileSystem
 from pyiceberg.catalog import load_catalog
@@ -61,6 +63,14 @@ class Lake:
         """All rows of a table as the format's own library reads them."""
         raise NotImplementedError
 
+    def dataset(self, name: str = "plan_items") -> ds.Dataset:
+        """A table for DuckDB and pyarrow."""
+        return ds.dataset(self.table(name))
+
+    def in_polars(self, name: str = "plan_items") -> pl.LazyFrame:
+        """A table for Polars."""
+        raise NotImplementedError
+
     def commits(self, name: str = "plan_items") -> int:
         """How often a table was committed to since it was made."""
         raise NotImplementedError
@@ -97,6 +107,12 @@ class DeltaLake(Lake):
 
     def table(self, name: str = "plan_items") -> pa.Table:
         return self._open(name).to_pyarrow_table()
+
+    def dataset(self, name: str = "plan_items") -> ds.Dataset:
+        return self._open(name).to_pyarrow_dataset()
+
+    def in_polars(self, name: str = "plan_items") -> pl.LazyFrame:
+        return pl.scan_delta(str(self.root / name))
 
     def commits(self, name: str = "plan_items") -> int:
         return self._open(name).version()
@@ -138,6 +154,9 @@ class IcebergLake(Lake):
 
     def table(self, name: str = "plan_items") -> pa.Table:
         return self._open(name).scan().to_arrow()
+
+    def in_polars(self, name: str = "plan_items") -> pl.LazyFrame:
+        return pl.scan_iceberg(self._open(name))
 
     def commits(self, name: str = "plan_items") -> int:
         return len(self._open(name).metadata.metadata_log)
