@@ -182,9 +182,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke run into build/bench: small plans, one round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
     parser.add_argument("--year", action="store_true", help="measure a year of 200 plans in each table format, alone")
+    parser.add_argument("--days", type=int, default=365, help="days of that year (default: %(default)s)")
     options = parser.parse_args()
     if options.year:
-        year.main(5 if options.quick else year.DAYS)
+        year.main(5 if options.quick else options.days, quick=options.quick)
         return
     rounds = 1 if options.quick else options.rounds
     pythons = {name: python_of(name) for name in ("plain", "dlt", "airflow", "plots")}

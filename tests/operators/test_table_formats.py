@@ -30,6 +30,8 @@ class Hidden(importlib.abc.MetaPathFinder):
         if name in {hidden!r}:
             raise ModuleNotFoundError(name)
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+for name in {hidden!r}:
+    sys.modules.pop(name, None)
 sys.meta_path.insert(0, Hidden())
 try:
     AchieveItExportOperator(task_id="export", plan_id="p1", destination="file:///lake", table_format={table_format!r})

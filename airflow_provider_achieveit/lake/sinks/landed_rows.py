@@ -30,8 +30,23 @@ _LARGE = 32 * 2**20
 class _Opened:
     """A data file of which the footer was read: its row groups, and how many rows each plan has."""
 
-    groups: list[ds.ParquetFileFragment]
+    groups: list[_RowGroup]
     plans: Counter[str]
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    """A row group, and the smallest and largest plan and place in it, where they are noted."""
+
+    rows: ds.ParquetFileFragment
+    plans: tuple[str, str] | None
+    places: tuple[int, int] | None
+
+    def may_hold(self, plan_id: str, start: int) -> bool:
+        """Return whether it may have rows of the block of a plan that begins at a place."""
+        if self.plans is not None and not self.plans[0] <= plan_id <= self.plans[1]:
+            return False
+        return self.places is None or (self.places[0] < start + ROW_GROUP and start <= self.places[1])
 
 
 class LandedRows:
@@ -71,7 +86,7 @@ class LandedRows:
         groups = [group for opened in self._with(plan_id) if opened.plans[plan_id] for group in opened.groups]
         with plan_writer(self._table, plan_id, into) as writer:
             for start in range(0, rows, ROW_GROUP):
-                near = [group for group in groups if self._may_hold(group, plan_id, start)]
+                near = [group.rows for group in groups if group.may_hold(plan_id, start)]
                 block = pa.concat_tables([self._block(group, plan_id, start) for group in near])
                 for batch in _sorted(block, self._position).select(columns).to_batches():
                     writer.add(batch.replace_schema_metadata(None))
@@ -85,16 +100,14 @@ class LandedRows:
     def _open(self, file: LandedFile) -> _Opened:
         if file.name not in self._opened:
             fragment = file.fragment
-            self._opened[file.name] = _Opened(fragment.split_by_row_group(), rows_by_plan(fragment))
+            groups = [self._row_group(group) for group in fragment.split_by_row_group()]
+            self._opened[file.name] = _Opened(groups, rows_by_plan(fragment))
         return self._opened[file.name]
 
-    def _may_hold(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> bool:
-        """Return whether a row group may hold rows of a plan's block, by its statistics."""
+    def _row_group(self, group: ds.ParquetFileFragment) -> _RowGroup:
         noted = group.row_groups[0].statistics or {}
-        plans, places = noted.get(PLAN), noted.get(self._position)
-        if plans is not None and not plans["min"] <= plan_id <= plans["max"]:
-            return False
-        return places is None or (places["min"] < start + ROW_GROUP and start <= places["max"])
+        ranges = [noted.get(name) and (noted[name]["min"], noted[name]["max"]) for name in (PLAN, self._position)]
+        return _RowGroup(group, *ranges)
 
     def _block(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> pa.Table:
         """Return the rows of a plan's block in a row group."""
