@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import RLock
 
@@ -66,7 +66,8 @@ class LandedRows:
         self._files = files
         self._lock = RLock()
         self._opened: dict[str, _Opened] = {}
-        self._decoded = lru_cache(_KEPT)(self._decode)
+        # Not of a method: what is in memory goes with this object, and not when garbage is collected.
+        self._decoded = lru_cache(_KEPT)(partial(_decode, schema=landed_schema(table)))
 
     def count(self, plan_id: str) -> int:
         """Return how many rows a plan has."""
@@ -124,8 +125,9 @@ class LandedRows:
             return rows.slice(wanted[0].as_py(), len(wanted))  # side by side, as they landed
         return rows.take(wanted)
 
-    def _decode(self, group: ds.ParquetFileFragment) -> pa.Table:
-        return group.to_table(landed_schema(self._table), **_ONE_AT_A_TIME).combine_chunks()
+
+def _decode(group: ds.ParquetFileFragment, schema: pa.Schema) -> pa.Table:
+    return group.to_table(schema, **_ONE_AT_A_TIME).combine_chunks()
 
 
 def _sorted(rows: pa.Table, column: str) -> pa.Table:
