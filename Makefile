@@ -5,6 +5,7 @@ PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 AIRFLOWS := 2.11 3.0 3.1 3.2 3.3
 SPARKS := 3.5 4
+AZURITE := 3.37.0
 CONSTRAINTS := constraints/airflow-3.3.txt
 # More arguments for what a target runs: make test ARGS="-k client -x"
 ARGS :=
@@ -31,11 +32,11 @@ test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed ## Run the tests that take minutes: kills at every step, races, installations
-	@$(PY) -m pytest -m "slow and not e2e and not spark" --numprocesses=logical --maxprocesses=4 --dist=load $(ARGS)
+	@$(PY) -m pytest -m "slow and not e2e and not spark and not distributed" --numprocesses=logical --maxprocesses=4 --dist=load $(ARGS)
 
 .PHONY: test-more
 test-more: $(VENV)/.installed ## Run all tests with thousands of random schedules (hours)
-	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e and not spark" --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e and not spark and not distributed" --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-oldest
 test-oldest: $(VENV)-oldest/.installed ## Run the tests of api and lake on the oldest packages that pyproject.toml allows
@@ -49,9 +50,22 @@ $(SPARKS:%=test-spark-%): test-spark-%: $(VENV)-spark-%/.installed
 	@echo "Spark $*"
 	@$(VENV)-spark-$*/bin/python -m pytest -m spark tests/spark $(ARGS)
 
+.PHONY: test-stores
+test-stores: $(VENV)-servers/.installed .servers/azurite/.installed .servers/ceph/.installed ## Publish and read with Azurite and Ceph as stores (needs npm and apt-get)
+	@ACHIEVEIT_SERVERS=$(CURDIR)/.servers $(VENV)-servers/bin/python -m pytest -m "not e2e and not distributed and not spark" tests/lake tests/operators $(ARGS)
+
+.PHONY: test-distributed
+test-distributed: $(VENV)-servers/.installed .servers/ceph/.installed .servers/cluster/.installed ## Run Airflow on workers and triggerers that share nothing, and kill some (needs apt-get)
+	@ACHIEVEIT_SERVERS=$(CURDIR)/.servers $(VENV)-servers/bin/python -m pytest -m distributed tests/distributed $(ARGS)
+
 .PHONY: airflow
 airflow: $(VENV)/.installed ## Look around: Airflow's UI on localhost with sandbox, connection and example DAGs, until Ctrl-C
 	@$(PY) -m dev.playground $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(VENV)/.installed ## Make the pictures of the docs; needs Chromium (apt-get install chromium)
+	@$(UV) pip install --quiet --python $(PY) --constraint $(CONSTRAINTS) --group screenshots
+	@$(PY) -m dev.screenshots $(ARGS)
 
 .PHONY: e2e
 e2e: $(VENV)/.installed ## Run the end-to-end tests: a whole Airflow, its processes stopped and started
@@ -95,7 +109,7 @@ constraints: $(UV) ## Resolve the tested sets of packages anew (ARGS=3.2 for one
 
 .PHONY: clean
 clean: ## Remove all that was made here: environments, lake, caches
-	rm -rf $(VENV) $(VENV)-* .airflow lake lake-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .servers .airflow lake lake-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments. Each is made once, and again when what it holds has changed.
@@ -121,6 +135,25 @@ $(VENV)-docs/.installed $(VENV)-release/.installed: $(VENV)-%/.installed: pyproj
 	@echo "Installing what '$*' needs into $(VENV)-$*"
 	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-$*
 	@$(UV) pip install --quiet --python $(VENV)-$*/bin/python --group $*
+	@touch $@
+
+$(VENV)-servers/.installed: pyproject.toml constraints/servers.txt | $(UV)
+	@echo "Installing Airflow 3.3 and the clients of Azure, Celery and Postgres into $(VENV)-servers"
+	@$(UV) venv --quiet --clear --python $(PY) $(VENV)-servers
+	@$(UV) pip install --quiet --python $(VENV)-servers/bin/python --constraint constraints/servers.txt --editable '.[s3,sandbox]' --group servers
+	@touch $@
+
+# Servers of other projects, in folders of their own: nothing is installed into the system.
+.servers/azurite/.installed:
+	@echo "Installing Azurite $(AZURITE)"
+	@npm install --silent --no-audit --no-fund --prefix $(@D) azurite@$(AZURITE)
+	@touch $@
+
+.servers/ceph/.installed: DEBIAN := radosgw ceph-mon ceph-osd
+.servers/cluster/.installed: DEBIAN := postgresql redis-server
+.servers/ceph/.installed .servers/cluster/.installed: | $(UV)
+	@echo "Unpacking Debian's $(DEBIAN)"
+	@$(PY) -m dev.debian $(@D) $(DEBIAN)
 	@touch $@
 
 # Neither api nor lake needs Airflow, whose own oldest packages would only hold back those of the tests.

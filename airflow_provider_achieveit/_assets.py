@@ -22,7 +22,7 @@ LANDED_PLANS = "achieveit_landed_plans"
 #: What the UI shows for a mapped export: the plan's name once it is known, until then its id. Airflow wants text of at
 #: most 250 characters, and fails the task for anything else; with native rendering, the first word keeps a plan named
 #: "2026" from being a number.
-MAP_INDEX_TEMPLATE = "Plan {{ achieveit_plan_name | default(task.plan_id or task.plan_ids) | string | truncate(100) }}"
+MAP_INDEX_TEMPLATE = "Plan: {{ achieveit_plan_name | default(task.plan_id or task.plan_ids) | string | truncate(100) }}"
 
 
 def plan_asset(store: Store, plan_id: str) -> Asset:

@@ -131,13 +131,15 @@ def _output(
         return OutputDataset(*name)
     landed = [plan_id for plan_id in plans if plan_id in report.manifests]
     written = [entry for plan_id in landed if (entry := _entry(report.manifests[plan_id], table)) is not None]
-    there = [entry for plan_id in plans if (entry := _entry(_known(report, plan_id), table)) is not None]
+    # An unchanged plan's file still is what its manifest says; a table has new versions, of other plans.
+    known = plans if lineage.table_format == "parquet" else landed
+    there = [entry for plan_id in known if (entry := _entry(_known(report, plan_id), table)) is not None]
     facets: dict[str, DatasetFacet] = {"documentation": _documentation(DESCRIPTIONS[table])}
     if lineage.is_detailed:
         facets["schema"] = _schema((field.name, field.type) for field in SCHEMAS[table])
         facets["columnLineage"] = _column_lineage(lineage, table, plans)
     if there:
-        facets.update(_facets_of_format(lineage.table_format, (written or there)[0]))
+        facets.update(_facets_of_format(lineage.table_format, there[0]))
     if (change := _change(lineage.table_format, table, landed, report)) is not None:
         facets["lifecycleStateChange"] = change
     statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(

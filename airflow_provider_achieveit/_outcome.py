@@ -75,15 +75,15 @@ def push_failures(context: Context, report: Report) -> None:
 def log_one(manifest: Manifest, took: timedelta) -> None:
     """Log what landed of a single plan."""
     log.info(
-        "Plan %s (%s) landed in %s as snapshot %s: %d rows, %d bytes, last updated %s, in %.1f s, requests: %d%s",
-        shown(manifest["plan_name"]), manifest["plan_id"], _destination(manifest), manifest["snapshot"],
-        manifest["rows"], sum(file["bytes"] for file in manifest["files"]), manifest["version"]["last_updated"],
+        "Plan %s landed in %s as snapshot %s: %d rows, %d bytes, last updated %s, in %.1f s, requests: %d%s",
+        _named(manifest), _destination(manifest), manifest["snapshot"], manifest["rows"],
+        sum(file["bytes"] for file in manifest["files"]), manifest["version"]["last_updated"] or "never",
         took.total_seconds(), manifest["requests"], _compared(manifest),
     )  # fmt: skip
 
 
 def log_many(report: Report, took: timedelta) -> None:
-    """Log what landed of many plans, in a line."""
+    """Log what landed of many plans: a line for all, and one for each in a group that the UI folds."""
     manifests = report.manifests.values()
     log.info(
         "%d plans landed as snapshot %s: %d rows, %d bytes, in %.1f s, requests: %d; %d left out, %d failed",
@@ -91,6 +91,21 @@ def log_many(report: Report, took: timedelta) -> None:
         sum(file["bytes"] for manifest in manifests for file in manifest["files"]), took.total_seconds(),
         sum(manifest["requests"] for manifest in manifests), len(report.left_out), len(report.failures),
     )  # fmt: skip
+    if not manifests:
+        return
+    log.info("::group::Landed plans")
+    for manifest in manifests:
+        log.info(
+            "Plan %s: %d rows, last updated %s%s",
+            _named(manifest), manifest["rows"], manifest["version"]["last_updated"] or "never", _compared(manifest),
+        )  # fmt: skip
+    log.info("::endgroup::")
+
+
+def _named(manifest: Manifest) -> str:
+    """Return name and id of a plan; an empty plan has no name, since it stands in the items."""
+    name, plan_id = manifest["plan_name"], manifest["plan_id"]
+    return plan_id if name is None else f"{shown(name)} ({plan_id})"
 
 
 def _destination(manifest: Manifest) -> str:

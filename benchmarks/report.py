@@ -191,6 +191,27 @@ def portfolio(raw: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def changes(raw: dict[str, Any]) -> str:
+    """What the table of changes costs on top of an export."""
+    small, large = sorted(raw["found"], key=int)
+    first, last = raw["found"][small], raw["found"][large]
+
+    def middle(runs: list[dict[str, float]], what: str) -> float:
+        return statistics.median(run[what] for run in runs)
+
+    on_top = statistics.median(run["cpu_s"] / run["cpu_s_without"] - 1 for run in last)
+    grown = middle(last, "peak_mb") / middle(first, "peak_mb")
+    what = f"{int(large):,} items of which {raw['share']:.0%} were edited"
+    return _aims([
+        (f"CPU of the changes, {what}, as a share of the export without them", on_top, 0.5, "at most", ".2f"),
+        ("CPU of that export in s, without changes", middle(last, "cpu_s_without"), None, "", ".1f"),
+        ("the same, with changes", middle(last, "cpu_s"), None, "", ".1f"),
+        (f"peak memory with changes, as a multiple of {int(small):,} items", grown, 1.3, "at most", ".2f"),
+        ("peak memory in MB, without changes", middle(last, "peak_mb_without"), None, "", ".0f"),
+        ("the same, with changes", middle(last, "peak_mb"), None, "", ".0f"),
+    ])  # fmt: skip
+
+
 def when(raw: dict[str, Any]) -> str:
     """When and where a part was measured."""
     rounds = f"{raw['rounds']} interleaved rounds" if raw["rounds"] > 1 else "one round"
@@ -242,6 +263,9 @@ def main(folder: Path) -> None:
         _put(
             PROJECT / "docs" / "table-formats.md", folder / "table-formats.md", "year", f"{when(raw)} {year_table(raw)}"
         )
+    if (found / "changes.json").exists():
+        raw = json.loads((found / "changes.json").read_text())
+        text = text.replace("{when_changes}", when(raw)).replace("{changes}", changes(raw))
     if (found / "peers.json").exists():
         text = _peers(Results(found / "peers.json"), text, folder)
     (folder / "benchmarks.md").write_text(text)

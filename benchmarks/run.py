@@ -12,14 +12,25 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import against_peers
+import changes
 import portfolio
 import year
 from environments import BUILD, HERE, PROJECT, python_of
 
-PARTS = {"peers": against_peers.run, "portfolio": portfolio.run, "year": year.run}
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "peers": lambda options: against_peers.run(options.rounds, options.quick),
+    "portfolio": lambda options: portfolio.run(options.rounds, options.quick),
+    "changes": lambda options: changes.run(options.rounds, options.quick),
+    "year": lambda options: year.run(options.days),
+}
+
+#: The option by which a part becomes longer or shorter, where it is not the number of rounds.
+_SIZE = {"year": "days"}
 
 
 def main() -> None:
@@ -28,19 +39,21 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a smoke run: small plans, one round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=365, help="days of the part `year` (default: %(default)s)")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    rounds = 1 if options.quick else options.rounds
+    if options.quick:
+        options.rounds, options.days = 1, 5
     folder = BUILD / "quick" if options.quick else PROJECT / "docs"
     (folder / "benchmarks").mkdir(parents=True, exist_ok=True)
     for part in options.parts or PARTS:
         results = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "command": f'make bench ARGS="{part} --rounds {rounds}"',
-            "rounds": rounds,
+            "command": f'make bench ARGS="{part} --{_SIZE.get(part, "rounds")} {getattr(options, _SIZE.get(part, "rounds"))}"',
+            "rounds": options.rounds,
             "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
-            **PARTS[part](rounds, options.quick),
+            **PARTS[part](options),
         }
         (folder / "benchmarks" / f"{part}.json").write_text(json.dumps(results, indent=1) + "\n")
     subprocess.run([python_of("plots"), HERE / "report.py", folder], check=True)

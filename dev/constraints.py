@@ -55,7 +55,8 @@ TESTED = [
     ),
     Tested("airflow-3.1", ("apache-airflow==3.1.8",), "2026-04-01"),
     Tested("airflow-3.2", ("apache-airflow==3.2.2",), "2026-07-01"),
-    Tested("airflow-3.3", ("apache-airflow==3.3.2",), groups=("test", "lint")),
+    Tested("airflow-3.3", ("apache-airflow==3.3.2",), groups=("test", "lint", "screenshots")),
+    Tested("servers", ("apache-airflow==3.3.2",), groups=("servers",)),
     # pyiceberg needs pyarrow 18; and the package must do without pandas, which pyarrow uses where it is installed.
     Tested("oldest", ("s3fs>=2026",), groups=("test",), lowest=True, without=(*AIRFLOW, "pyiceberg", "pandas")),
     # PySpark says that it does not support pandas 3 yet.

@@ -30,7 +30,7 @@ AIRFLOW_2 = version("apache-airflow").startswith("2.")
 # The program that the others and the user talk to.
 SERVER = "webserver" if AIRFLOW_2 else "api-server"
 HEALTH_PAGE = "health" if AIRFLOW_2 else "api/v2/monitor/health"
-# How each program is called by its command line and in the answer of the health page.
+# How each program is called by its command line and in the answer of the health page, where it is there.
 PROGRAMS = {
     SERVER: None,
     "scheduler": "scheduler",
@@ -43,7 +43,15 @@ START_TIMEOUT = 240.0
 
 
 class LocalAirflow(AirflowApi):
-    """Airflow in a folder; a context manager that leaves nothing running."""
+    """Airflow in a folder; a context manager that leaves nothing running.
+
+    Attributes:
+        health: For each program, how the health page calls it, or None.
+        programs: The programs by name.
+        environment: The environment variables that they have in common.
+    """
+
+    health: Mapping[str, str | None] = PROGRAMS
 
     def __init__(
         self,
@@ -69,7 +77,7 @@ class LocalAirflow(AirflowApi):
         self._cwd = self.home / "run"
         self._connections = dict(connections or {})
         self.environment = clean_environment(**self._settings(dags_folder, port), **(environment or {}))
-        self.programs = {name: self._program(name) for name in PROGRAMS}
+        self.programs = {name: self._program(name) for name in self.health}
 
     def _settings(self, dags_folder: Path, port: int) -> dict[str, str]:
         settings = {
@@ -113,11 +121,16 @@ class LocalAirflow(AirflowApi):
         }
 
     def _program(self, name: str) -> Process:
-        command = [sys.executable, "-m", "airflow", name]
-        if name in ("scheduler", "triggerer"):
-            # Their log servers listen on every interface. All programs are on this machine and read the files.
-            command.append("--skip-serve-logs")
-        return Process(name, command, log=self.home / "programs" / f"{name}.log", env=self.environment, cwd=self._cwd)
+        command = [sys.executable, "-m", "airflow", *self._arguments(name)]
+        log = self.home / "programs" / f"{name}.log"
+        return Process(name, command, log=log, env=self._environment_of(name), cwd=self._cwd)
+
+    def _arguments(self, name: str) -> list[str]:
+        # Some have log servers that listen on every interface. All programs are on this machine and read the files.
+        return [name, "--skip-serve-logs"] if name in ("scheduler", "triggerer") else [name]
+
+    def _environment_of(self, name: str) -> dict[str, str]:
+        return self.environment
 
     # Starting and stopping
 
@@ -142,12 +155,15 @@ class LocalAirflow(AirflowApi):
         atexit.register(self.stop)
         sweep(self._cwd)
         shutil.rmtree(self.home, ignore_errors=True)
-        self._cwd.mkdir(parents=True)
+        self._make_folders()
         self.cli("db", "migrate")
         self._import_connections()
         for program in self.programs.values():
             program.start()
         self.wait_until_healthy()
+
+    def _make_folders(self) -> None:
+        self._cwd.mkdir(parents=True)
 
     def _import_connections(self) -> None:
         if not self._connections:
@@ -175,7 +191,7 @@ class LocalAirflow(AirflowApi):
         """Start one program again and wait until it is healthy.
 
         Args:
-            name: `api-server`, `scheduler`, `dag-processor` or `triggerer`.
+            name: One of `programs`.
         """
         self.programs[name].start()
         self.wait_until_healthy()
@@ -184,7 +200,7 @@ class LocalAirflow(AirflowApi):
         """Stop one program and wait until it is gone; the others go on.
 
         Args:
-            name: `api-server`, `scheduler`, `dag-processor` or `triggerer`.
+            name: One of `programs`.
         """
         self.programs[name].stop()
 
@@ -202,7 +218,7 @@ class LocalAirflow(AirflowApi):
             health = self._session.get(f"{self.url}/{HEALTH_PAGE}", timeout=10).json()
         except (requests.RequestException, ValueError):
             return False
-        for name, key in PROGRAMS.items():
+        for name, key in self.health.items():
             program = self.programs[name]
             if key is None or not program.running:
                 continue

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -212,6 +212,7 @@ def make_page(answers: list[list[dict[str, Any]]], most: int = PLANS) -> str:
 @dag(
     # Whichever plan has landed, by whichever export. For one plan: Asset(f"{DESTINATION}/plan_items/plan=<plan id>").
     schedule=[AssetAlias("achieveit_landed_plans")],
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001  # Airflow 2.11 wants one, and takes a naive date as UTC
     max_active_runs=1,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["achieveit", "example"],

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.api.retry import Pauses
+    from tests.lake.azure_stores import AzureStores
+    from tests.lake.stores import GcsStores, S3Stores
     from tests.support.faulty_sandbox import Sandbox
 
 for name in [name for name in os.environ if name.lstrip("_").startswith("AIRFLOW")]:
@@ -29,6 +31,9 @@ atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 #: Long and odd enough to be found wherever it should not be.
 API_KEY = "k3y-a6f1d0c9e8b7a4f2"
+
+#: Fixtures that give a store behind HTTP.
+STORES = {"stores", "remote", "s3", "running_s3", "running_azure"}
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +89,46 @@ def connect(sandbox: Sandbox, pauses: Pauses) -> Iterator[Callable[..., AchieveI
 def client(connect: Callable[..., AchieveItClient]) -> AchieveItClient:
     """A client of the sandbox that asks for ten items at a time."""
     return connect(page_size=10)
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[S3Stores]:
+    """S3 for all tests: moto, or Ceph where the real servers are unpacked."""
+    from tests.lake.stores import S3Stores
+    from tests.support.forward import Forward
+    from tests.support.servers import SERVERS, Ceph
+
+    with ExitStack() as stack:
+        if SERVERS is None:
+            yield stack.enter_context(S3Stores())
+        else:
+            ceph = stack.enter_context(Ceph())
+            yield stack.enter_context(S3Stores(Forward(ceph.port), ceph.key, ceph.secret))
+
+
+@pytest.fixture(scope="session")
+def running_gcs() -> Iterator[GcsStores]:
+    """GCS for all tests, as an emulator plays it: there is no other server that could be installed."""
+    from tests.lake.stores import GcsStores
+
+    with GcsStores() as stores:
+        yield stores
+
+
+@pytest.fixture(scope="session")
+def running_azure() -> Iterator[AzureStores]:
+    """Azure for all tests, as Azurite plays it."""
+    from tests.lake.azure_stores import AzureStores
+    from tests.support.servers import Azurite
+
+    with Azurite() as azurite, AzureStores(azurite) as stores:
+        yield stores
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where the real servers are unpacked, leave out what has to do with no store."""
+    if "ACHIEVEIT_SERVERS" not in os.environ:
+        return
+    kept = [item for item in items if item.get_closest_marker("distributed") or STORES & {*item.fixturenames}]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept

@@ -228,8 +228,9 @@ def _plan_url(connection: Any) -> str | None:
         return None
     template = text(PLAN_URL, value)
     if not re.fullmatch(r"https?://[^\s@]+", template) or _PLACEHOLDER not in template:
+        what = "(it is not shown: it can hold a password)" if "@" in template else shown(template)
         raise AchieveItConfigError(
-            f"{PLAN_URL} {shown(template)} is not an address that begins with https:// and has {_PLACEHOLDER} in it"
+            f"{PLAN_URL} {what} is not an address that begins with https:// and has {_PLACEHOLDER} in it"
         )
     return template
 

@@ -7,15 +7,15 @@ asks for the link when the page is opened, Airflow 3 when the task ends, and kee
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_achieveit._compat import BaseOperatorLink, Context, get_xcom
-from airflow_provider_achieveit.api.errors import AchieveItError
 from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, table_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
     from airflow_provider_achieveit.lake.manifest import Manifest
@@ -34,11 +34,9 @@ _GOVERNMENT = "us-gov-"
 class _XComLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the address that the task has noted; empty text where there is none. Never raises."""
-        try:
+        address = None
+        with _only_warning(self.name):
             address = get_xcom(ti_key, self.xcom_key)
-        except Exception as error:  # a page or a task must not fail for a link
-            log.warning("The link %r can't be found: %s: %s", self.name, type(error).__name__, error)
-            return ""
         return address if isinstance(address, str) else ""
 
 
@@ -58,14 +56,9 @@ class AchieveItPlanLink(_XComLink):
 
 def note_plan(context: Context, hook: AchieveItHook, plan_ids: Sequence[str]) -> None:
     """Note the address of the plan; of many plans in one task none is meant."""
-    if len(plan_ids) != 1:
-        return
-    try:
-        address = hook.plan_url(plan_ids[0])
-    except AchieveItError as error:
-        log.warning("There is no link to the plan: %s", error)
-        return
-    _note(context, AchieveItPlanLink.xcom_key, address)
+    if len(plan_ids) == 1:
+        with _only_warning(AchieveItPlanLink.name):
+            _note(context, AchieveItPlanLink.xcom_key, hook.plan_url(plan_ids[0]))
 
 
 def note_snapshots(context: Context, store: Store, landed: Sequence[Manifest]) -> None:
@@ -79,7 +72,8 @@ def note_snapshots(context: Context, store: Store, landed: Sequence[Manifest]) -
     folder = PLAN_ITEMS_TABLE
     if len(landed) == 1 and first["table_format"] == "parquet":
         folder = f"{table_prefix(PLAN_ITEMS_TABLE, first['plan_id'])}/snapshot={first['snapshot']}"
-    _note(context, AchieveItSnapshotLink.xcom_key, console_url(store.fs, store.uri(folder)))
+    with _only_warning(AchieveItSnapshotLink.name):
+        _note(context, AchieveItSnapshotLink.xcom_key, console_url(store.fs, store.uri(folder)))
 
 
 def console_url(fs: Any, uri: str) -> str | None:
@@ -104,6 +98,15 @@ def console_url(fs: Any, uri: str) -> str | None:
     if scheme in ("gs", "gcs") and (urlsplit(fs.base).hostname or "").endswith(".googleapis.com"):
         return f"https://console.cloud.google.com/storage/browser/{quote(bucket)}/{quote(key)}"
     return None
+
+
+@contextmanager
+def _only_warning(name: str) -> Iterator[None]:
+    """Warn of whatever goes wrong: neither a page nor a task must fail for a link."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("There is no link %r: %s: %s", name, type(error).__name__, error)
 
 
 def _note(context: Context, key: str, address: str | None) -> None:

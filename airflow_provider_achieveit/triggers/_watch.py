@@ -149,7 +149,9 @@ class PlanWatch:
                 change, current = await self._gate.pass_through(self._look)
             except Exception as error:  # a watcher that ends is restarted every few seconds
                 self._looks.forget()  # the connections are read again: a key may have been replaced
-                if not concerns_all(error):
+                if concerns_all(error):
+                    self._trouble.forget()  # the gate tells of this one and of its end
+                else:
                     failures += 1
                     pause = backoff(self._poll_interval, error, failures)
                     self._trouble.note(error, pause)

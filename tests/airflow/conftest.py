@@ -139,6 +139,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, s3: Any) -> Iterator[Stage]:
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
                 {"type": "file", "log_file_path": str(events), "append": True}
             ),
+            # On a busy machine the default of 10 seconds is too short.
+            "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "120",
         }
         dags = Path(__file__).parent / "dags"
         with LocalAirflow(folder / "airflow", dags, connections=connections, environment=environment) as airflow:

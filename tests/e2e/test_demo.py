@@ -31,10 +31,10 @@ def left_running() -> list[str]:
 
 
 @pytest.fixture
-def demo() -> Iterator[subprocess.Popen[str]]:
-    """The demo, just started."""
+def demo(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """The demo, just started, with the arguments that a test gives."""
     with subprocess.Popen(
-        [sys.executable, "-m", "dev.demo"],
+        [sys.executable, "-m", "dev.demo", *getattr(request, "param", [])],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -65,6 +65,16 @@ def test_shows_what_landed(demo: subprocess.Popen[str]) -> None:
         assert f"_manifests/plan={plan_id}/snapshot=" in output
     assert re.search(r"plan_name +status +items +overdue\n.+\n +\w", output), output
     assert left_running() == []
+
+
+@pytest.mark.parametrize("demo", [["--table-format", "delta"], ["--table-format", "iceberg"]], indirect=True)
+def test_shows_what_landed_in_a_table_format(demo: subprocess.Popen[str]) -> None:
+    """The rows of every plan, and a query with its answer."""
+    output, _ = demo.communicate()
+    assert demo.returncode == 0, output
+    for plan_id, items in DEMO_PLANS.items():
+        assert re.search(rf"plan_items: plan={plan_id}/snapshot=\S+ +{items:,} ", output), output
+    assert re.search(r"plan_name +status +items +overdue\n.+\n +\w", output), output
 
 
 def wait_for_run(demo: subprocess.Popen[str]) -> None:

@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
 from airflow_provider_achieveit.api.client import AchieveItClient
@@ -21,14 +20,14 @@ from airflow_provider_achieveit.lake.portfolio import export_plans
 from airflow_provider_achieveit.sandbox import Sandbox
 from tests.lake.stores import LocalStores, S3Stores, Stores
 from tests.support.airflow import Airflow
+from tests.support.ready_queries import SECTIONS, SETUP, Lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Row = dict[str, Any]
+    from tests.support.ready_queries import Row
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "example_dags" / "achieveit_report.py"
+EXAMPLE = Path(__file__).parents[2] / "example_dags" / "achieveit_report.py"
 SQL = EXAMPLE.with_suffix(".sql").read_text()
 SCRIPT = "<script>alert(1)</script>"
 HOSTILE = f"R&amp;D \"><img src=x onerror=alert(1)> {SCRIPT} ' ]]> --> </style> {{{{ 7*7 }}}}"
@@ -121,17 +120,7 @@ def check_harmless(html: str) -> Page:
 
 def ask(lake: LocalStores) -> dict[str, list[Row]]:
     """The answers of the ready queries, as docs/queries.md has them."""
-    sections = (section.partition("\n") for section in (ROOT / "docs/queries.md").read_text().split("\n## ")[1:])
-    code = {title: re.findall(r"```sql\n(.*?)```", text, re.DOTALL) for title, _, text in sections}
-    with duckdb.connect() as connection:
-        connection.execute("set timezone='UTC'")
-        connection.execute(code["Setup"][0].replace("/data/lake", str(lake.root)))
-        answers = {}
-        for title in TITLES:
-            cursor = connection.execute(code[title][0])
-            names = [column[0] for column in cursor.description]
-            answers[title] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return answers
+    return {title: Lake(lake.root, {}).duckdb(title) for title in TITLES}
 
 
 PLANS, BY_PLAN, TOGETHER, WEEK, SLIPPED, OVERDUE = TITLES = re.findall(r"\n-- (.*)\n", SQL)[1:]
@@ -139,11 +128,10 @@ PLANS, BY_PLAN, TOGETHER, WEEK, SLIPPED, OVERDUE = TITLES = re.findall(r"\n-- (.
 
 def test_the_queries_are_those_of_the_docs() -> None:
     """Word for word: there is no second truth."""
-    docs = (ROOT / "docs/queries.md").read_text()
+    docs = {"Setup": SETUP, **SECTIONS}
     for section in SQL.split("\n-- ")[1:]:
         title, _, code = section.partition("\n")
-        assert f"## {title}\n" in docs
-        assert f"```sql\n{code.strip()}\n```" in docs
+        assert code.strip() == docs[title]["sql"].strip()
 
 
 def fill(stores: Stores) -> None:

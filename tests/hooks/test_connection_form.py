@@ -23,6 +23,7 @@ CONTRACT = {
     "requests_per_second": 0,
     "verify": None,
     "proxy": None,
+    "plan_url": None,
     "test_plan_id": None,
 }
 
@@ -51,7 +52,7 @@ def test_the_form_agrees_with_the_client() -> None:
     """Defaults and limits of the form are those that the client applies."""
     form = connection_type()["conn-fields"]
     settings = {field.name: field for field in fields(ClientSettings) if field.name in form}
-    assert set(form) - set(settings) == {"test_plan_id"}
+    assert set(form) - set(settings) == {"test_plan_id", "plan_url"}
     for name, field in settings.items():
         if "default" in form[name]["schema"]:
             assert form[name]["schema"]["default"] == field.default
@@ -65,7 +66,7 @@ def test_what_the_form_accepts_the_client_accepts(extras: dict[str, Any]) -> Non
     """The UI checks values against the declared schemas, and the client takes what passes."""
     for name, value in extras.items():
         jsonschema.validate(value, conn_fields()[name]["schema"])
-    ClientSettings(**{name: value for name, value in extras.items() if name != "test_plan_id"})
+    ClientSettings(**{name: value for name, value in extras.items() if name not in ("test_plan_id", "plan_url")})
 
 
 def test_the_form_hides_and_renames_the_standard_fields() -> None:

@@ -58,7 +58,7 @@ HOSTS = st.one_of(
 
 def test_every_extra_is_among_them() -> None:
     """A new setting needs wrong values as well."""
-    assert {*WRONG, "test_plan_id"} == set(conn_fields())
+    assert {*WRONG, "test_plan_id", "plan_url"} == set(conn_fields())
 
 
 QUICK = settings(
@@ -79,6 +79,36 @@ def test_a_wrong_test_plan_is_named_by_the_test_button(
         f"test_plan_id {shown(plan_id if not isinstance(plan_id, float) else str(plan_id))} is not"
     )
     assert sandbox.requests == []
+
+
+@QUICK
+@given(
+    plan_url=st.one_of(
+        NO_TEXT,
+        st.sampled_from(
+            [
+                "https://x/",
+                "javascript:alert('{plan_id}')",
+                "x/{plan_id}",
+                "https://u:hidden@x/{plan_id}",
+                "https://a b/{plan_id}",
+            ]
+        ),
+    )
+)
+def test_a_wrong_address_of_plans_is_named_by_the_test_button(
+    hook_of: Callable[[str], AchieveItHook], sandbox: Sandbox, plan_url: Any
+) -> None:
+    """It stops no export: only a link is missing then."""
+    hook = hook_of(
+        json.dumps({"conn_type": "achieveit", "password": "k", "host": sandbox.url, "extra": {"plan_url": plan_url}})
+    )
+    passed, message = hook.test_connection()
+    assert not passed
+    assert message.startswith("plan_url ")
+    assert "hidden" not in message
+    assert sandbox.requests == []
+    assert hook.get_conn()
 
 
 def refusal(hook: AchieveItHook, sandbox: Sandbox) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_achieveit.api.retry import Pauses
-from tests.lake.stores import GcsStores, LocalStores, S3Stores, Stores
+from tests.lake.stores import EVERY, REMOTE, LocalStores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
+    from tests.lake.stores import RemoteStores, Stores
     from tests.lake.support import Connect
     from tests.support.faulty_sandbox import Plan, Sandbox
 
@@ -45,25 +45,19 @@ def spools(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     return directory
 
 
-@pytest.fixture(scope="session")
-def running_s3() -> Iterator[S3Stores]:
-    """S3 for all tests."""
-    with S3Stores() as stores:
-        yield stores
+@pytest.fixture(params=REMOTE)
+def remote(request: pytest.FixtureRequest) -> RemoteStores:
+    """An empty store of one kind, behind real HTTP."""
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
+    stores.empty()
+    return stores
 
 
-@pytest.fixture(scope="session")
-def running_gcs() -> Iterator[GcsStores]:
-    """GCS for all tests."""
-    with GcsStores() as stores:
-        yield stores
-
-
-@pytest.fixture(params=["files", "s3", "gcs"])
+@pytest.fixture(params=EVERY)
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """Empty stores of one kind: local files, S3 and GCS, the latter two behind real HTTP."""
+    """An empty store of one kind: local files, or one behind real HTTP."""
     if request.param == "files":
         return LocalStores(request.getfixturevalue("tmp_path") / "lake")
-    stores: Stores = request.getfixturevalue(f"running_{request.param}")
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
     stores.empty()
     return stores

@@ -1,6 +1,6 @@
 """Stores to publish to: local files, and S3 and GCS as servers on loopback whose writes a test can refuse or hold.
 
-What lies in a store is read without the code under test: from the disk, and from the servers' own memory.
+What lies in a store is read without the code under test: from the disk, from the servers' own memory, or by boto.
 """
 
 import os
@@ -17,7 +17,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import boto3
 import gcsfs
@@ -33,9 +33,16 @@ from werkzeug.wrappers import Response
 
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
+from tests.support.forward import HEADERS
+from tests.support.servers import SERVERS
 
 BUCKET = "lake-bucket"
 ROOT = f"{BUCKET}/some/where"
+#: The kinds of stores behind HTTP, and all kinds: with real servers, those that have one.
+REMOTE = ("s3", "gcs") if SERVERS is None else ("s3", "azure")
+#: Those that an Airflow connection of these tests leads to, and that look at conditions themselves.
+CONNECTED = tuple(kind for kind in REMOTE if kind != "gcs")
+EVERY = ("files", *REMOTE) if SERVERS is None else REMOTE
 
 
 class Stores:
@@ -88,6 +95,7 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
 
     Attributes:
         writes: How many requests to change something came in since `empty`.
+        targets: The different ones among them: to a store that does not know a condition, one is sent twice.
         before_write: Called with that number before such a request is looked at; True refuses it.
         conditions: Whether requests with conditions are known; else they are refused.
         write_only: Whether the credentials may write and list what lies under the destination, and not read it.
@@ -95,6 +103,8 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
     """
 
     _server: ThreadingHTTPServer | BaseWSGIServer
+    #: The secret of its credentials.
+    secret: str
     narrow = False
     conditions = True
     write_only = False
@@ -110,40 +120,111 @@ class RemoteStores(Stores, AbstractContextManager["RemoteStores"]):
         self._server.server_close()
 
     @property
+    def connection(self) -> dict[str, Any]:
+        """The fields of an Airflow connection to it."""
+        raise NotImplementedError
+
+    @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def empty(self) -> None:
-        self.writes = 0
+        self.writes, self.targets = 0, set[str]()
         self.before_write: Callable[[int], bool] | None = None
         self.narrow = self.write_only = False
         for key in self.objects():
             self.put(key, None)
 
-    def _refused(self) -> bool:
+    def _refused(self, request: str) -> bool:
         self.writes += 1
+        self.targets.add(request)
         return self.before_write is not None and self.before_write(self.writes)
 
 
-class S3Stores(RemoteStores):
-    """S3 as moto plays it."""
+class GatedStores(RemoteStores):
+    """A server behind a gate, through which every request goes.
 
-    uri = f"s3://{ROOT}"
-    key, secret = "test-access", "test-secret"
+    Args:
+        application: The server: a simulator in this process, or a `Forward` to a real one.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, application: WSGIApplication) -> None:
         class Handler(MotoRequestHandler):
+            def make_environ(self) -> WSGIEnvironment:
+                return {**super().make_environ(), HEADERS: self.headers.items()}
+
             def log_request(self, *_: object) -> None:
                 pass
 
         self.signers: set[str] = set()
         self._open, self._idle = 0, threading.Condition()
-        application = DomainDispatcherApplication(create_backend_app)
         self._application = application
         self._server = make_server("127.0.0.1", 0, self._gate, threaded=True, request_handler=Handler)
+
+    def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        signer = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        self.signers.add("" if signer is None else signer[1])
+        with self._idle:
+            self._open += 1
+        try:
+            refused = self._refusal(environ)
+            if refused is None:
+                return self._answered(environ, start_response)
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return refused(environ, start_response)
+        finally:
+            with self._idle:
+                self._open -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Return when no request is under way."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: self._open == 0, 30)
+
+    def is_ours(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request is about an object under the destination."""
+        return f"/{ROOT}/" in environ["PATH_INFO"]
+
+    def error(self, status: int, code: str) -> Response:
+        """An answer as this store words it."""
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Access Denied</Message></Error>"
+        return Response(body, status, content_type="application/xml", headers={"x-ms-error-code": code})
+
+    def _refusal(self, environ: WSGIEnvironment) -> Response | None:
+        if not self.conditions and ("HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ):
+            return self.error(501, "NotImplemented")
+        if (
+            self.is_ours(environ)
+            and environ["REQUEST_METHOD"] in ("PUT", "POST")
+            and self._refused(environ["REQUEST_URI"])
+        ):
+            return self.error(403, "AccessDenied")
+        return None
+
+    def _answered(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._application(environ, start_response)
+
+
+class S3Stores(GatedStores):
+    """S3 as moto plays it, or what another server makes of it.
+
+    Args:
+        application: The server; moto unless another one is given.
+        key: An access key that it knows; moto knows all.
+        secret: The secret of that key.
+    """
+
+    uri = f"s3://{ROOT}"
+
+    def __init__(
+        self, application: WSGIApplication | None = None, key: str = "test-access", secret: str = "test-secret"
+    ) -> None:
+        super().__init__(application or DomainDispatcherApplication(create_backend_app))
+        self.key, self.secret = key, secret
         self.options = {
-            "key": self.key,
-            "secret": self.secret,
+            "key": key,
+            "secret": secret,
             "endpoint_url": self.endpoint,
             "client_kwargs": {"region_name": "us-east-1"},
         }
@@ -160,42 +241,27 @@ class S3Stores(RemoteStores):
         self.boto.create_bucket(Bucket=BUCKET)
         return self
 
-    def _gate(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-        denied = Response(body, 403, content_type="application/xml")
-        signer = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-        self.signers.add("" if signer is None else signer[1])
-        with self._idle:
-            self._open += 1
-        try:
-            return self._answered(environ, start_response, denied)
-        finally:
-            with self._idle:
-                self._open -= 1
-                self._idle.notify_all()
+    @property
+    def connection(self) -> dict[str, Any]:
+        extra = {"endpoint_url": self.endpoint, "region_name": "us-east-1"}
+        return {"conn_type": "aws", "login": self.key, "password": self.secret, "extra": extra}
 
-    def wait_until_idle(self) -> None:
-        """Return when no request is under way."""
-        with self._idle:
-            assert self._idle.wait_for(lambda: self._open == 0, 30)
+    def is_ours(self, environ: WSGIEnvironment) -> bool:
+        return environ["PATH_INFO"].startswith(f"/{ROOT}/")
 
-    def _answered(self, environ: WSGIEnvironment, start_response: StartResponse, denied: Response) -> Iterable[bytes]:
-        if not self.conditions and ("HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ):
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            return Response(b"<Error><Code>NotImplemented</Code></Error>", 501)(environ, start_response)
-        ours = environ["PATH_INFO"].startswith(f"/{ROOT}/")
-        if ours and environ["REQUEST_METHOD"] in ("PUT", "POST") and self._refused():
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            return denied(environ, start_response)
-        if ours and self.write_only and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return denied(environ, start_response)
+    def _refusal(self, environ: WSGIEnvironment) -> Response | None:
+        if self.is_ours(environ) and self.write_only and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return self.error(403, "AccessDenied")
+        return super()._refusal(environ)
+
+    def _answered(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not self.narrow:
-            return self._application(environ, start_response)
+            return super()._answered(environ, start_response)
         lists_ours = f"prefix={quote(ROOT.partition('/')[2], safe='')}%2F" in environ["QUERY_STRING"]
         answer = Response.from_app(self._application, environ, buffered=True)
         # S3 keeps from such a role what is not there.
-        allowed = (ours or lists_ours) and answer.status_code != 404
-        return (answer if allowed else denied)(environ, start_response)
+        allowed = (self.is_ours(environ) or lists_ours) and answer.status_code != 404
+        return (answer if allowed else self.error(403, "AccessDenied"))(environ, start_response)
 
     def store(self) -> Store:
         return Store(s3fs.S3FileSystem(skip_instance_cache=True, **self.options), ROOT)
@@ -240,7 +306,7 @@ class GcsStores(RemoteStores):
                     super().do_GET()
 
             def do_POST(self) -> None:  # noqa: N802 - the base class's name
-                if stores._refused():
+                if stores._refused(f"{self.path} {stores.writes}"):
                     self.rfile.read(int(self.headers["Content-Length"] or 0))
                     self.send_error(403)
                 else:

@@ -19,12 +19,12 @@ from airflow_provider_achieveit.lake.layout import STAGING_PREFIX, leftover_patt
 from airflow_provider_achieveit.lake.scratch import try_lock
 from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from tests.lake.stores import BUCKET, LocalStores, S3Stores
+from tests.lake.stores import BUCKET, CONNECTED, LocalStores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.lake.stores import GcsStores, Stores
+    from tests.lake.stores import RemoteStores, S3Stores, Stores
 
 SYSTEM_TEMP = tempfile.gettempdir()
 KEY = "table/plan=p/snapshot=2026-11-23T10:02:03+00:00/table.parquet"
@@ -91,22 +91,15 @@ def test_a_destination_that_can_be_written_to_passes_unchanged(stores: Stores) -
     assert not isinstance(stores, LocalStores) or not stores.root.exists()
 
 
-@pytest.mark.parametrize("kind", ["s3", "gcs"])
-def test_a_bucket_that_does_not_exist_is_named(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_bucket_that_does_not_exist_is_named(remote: RemoteStores) -> None:
     """Nothing creates buckets."""
-    remote: S3Stores | GcsStores = request.getfixturevalue(f"running_{kind}")
     store = Store(remote.store().fs, "no-such-bucket/lake")
     with pytest.raises(AchieveItStoreError, match="no bucket or container 'no-such-bucket' that"):
         store.check()
 
 
-@pytest.mark.parametrize("kind", ["s3", "gcs"])
-def test_rights_on_what_lies_under_the_destination_are_enough(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_rights_on_what_lies_under_the_destination_are_enough(remote: RemoteStores, tmp_path: Path) -> None:
     """Such as a role whose policy names a prefix: the bucket can't be looked at, and what is missing is forbidden."""
-    remote: S3Stores | GcsStores = request.getfixturevalue(f"running_{kind}")
-    remote.empty()
     remote.narrow = True
     try:
         store = remote.store()
@@ -194,10 +187,10 @@ def test_nothing_is_swapped_when_a_later_object_cannot_even_be_copied(local: Loc
     assert local.objects() == {"x": b"a file in the way"}
 
 
-def test_a_held_upload_shows_nothing_until_it_is_done(running_s3: S3Stores, tmp_path: Path) -> None:
+@pytest.mark.parametrize("remote", CONNECTED, indirect=True)
+def test_a_held_upload_shows_nothing_until_it_is_done(remote: RemoteStores, tmp_path: Path) -> None:
     """Readers see the earlier object while the new one is on its way."""
-    running_s3.empty()
-    running_s3.put(KEY, b"earlier")
+    remote.put(KEY, b"earlier")
     held, go = threading.Event(), threading.Event()
 
     def hold(_: int) -> bool:
@@ -205,15 +198,15 @@ def test_a_held_upload_shows_nothing_until_it_is_done(running_s3: S3Stores, tmp_
         assert go.wait(30)
         return False
 
-    running_s3.before_write = hold
+    remote.before_write = hold
     file = written(tmp_path / "f", b"later")
-    publishing = threading.Thread(target=lambda: publish(running_s3.store(), [(file, KEY)]))
+    publishing = threading.Thread(target=lambda: publish(remote.store(), [(file, KEY)]))
     publishing.start()
     assert held.wait(30)
-    assert running_s3.objects() == {KEY: b"earlier"}
+    assert remote.objects() == {KEY: b"earlier"}
     go.set()
     publishing.join()
-    assert running_s3.objects() == {KEY: b"later"}
+    assert remote.objects() == {KEY: b"later"}
 
 
 def test_a_large_object_is_uploaded_in_parts_and_a_failed_one_leaves_no_part(
@@ -287,35 +280,35 @@ def test_an_object_that_was_swapped_meanwhile_is_not_overwritten(stores: Stores,
         assert stores.objects() == {KEY: body}
 
 
-def test_an_upload_that_takes_long_does_not_land_over_a_later_one(running_s3: S3Stores, tmp_path: Path) -> None:
-    """S3 itself looks whether the object still is what it was when the upload was decided on."""
-    running_s3.empty()
+@pytest.mark.parametrize("remote", CONNECTED, indirect=True)
+def test_an_upload_that_takes_long_does_not_land_over_a_later_one(remote: RemoteStores, tmp_path: Path) -> None:
+    """The store itself looks whether the object still is what it was when the upload was decided on."""
     for earlier in (None, b"earlier"):
-        running_s3.put(KEY, earlier)
-        store = running_s3.store()
+        remote.put(KEY, earlier)
+        store = remote.store()
         seen = store.look(KEY)
 
         def replaced_on_the_way(_: int) -> bool:
-            running_s3.put(KEY, b"somebody else's")
+            remote.put(KEY, b"somebody else's")
             return False
 
-        running_s3.before_write = replaced_on_the_way
+        remote.before_write = replaced_on_the_way
         with pytest.raises(SwappedMeanwhileError):
             store.swap(written(tmp_path / "f", b"ours"), KEY, seen)
-        running_s3.before_write = None
-        assert running_s3.objects() == {KEY: b"somebody else's"}
+        remote.before_write = None
+        assert remote.objects() == {KEY: b"somebody else's"}
 
 
-def test_a_store_without_conditions_is_written_to_all_the_same(running_s3: S3Stores, tmp_path: Path) -> None:
+@pytest.mark.parametrize("remote", CONNECTED, indirect=True)
+def test_a_store_without_conditions_is_written_to_all_the_same(remote: RemoteStores, tmp_path: Path) -> None:
     """What refuses a condition although nothing has changed does not know conditions."""
-    running_s3.empty()
-    running_s3.conditions = False
+    remote.conditions = False
     try:
         for body in (b"first", b"second"):
-            publish(running_s3.store(), [(written(tmp_path / "f", body), KEY)])
-            assert running_s3.objects() == {KEY: body}
+            publish(remote.store(), [(written(tmp_path / "f", body), KEY)])
+            assert remote.objects() == {KEY: body}
     finally:
-        running_s3.conditions = True
+        remote.conditions = True
 
 
 @pytest.mark.parametrize("size", [3, 8 * 2**20, 8 * 2**20 + 1])
@@ -340,9 +333,9 @@ class Interrupted(BaseException):
     """As Airflow raises it in a task's main thread."""
 
 
-def test_an_interrupted_upload_ends_before_the_interrupt_goes_on(running_s3: S3Stores, tmp_path: Path) -> None:
+@pytest.mark.parametrize("remote", CONNECTED, indirect=True)
+def test_an_interrupted_upload_ends_before_the_interrupt_goes_on(remote: RemoteStores, tmp_path: Path) -> None:
     """Else it would go on in fsspec's thread, and land over what comes next."""
-    running_s3.empty()
     held, go = threading.Event(), threading.Event()
 
     def hold(_: int) -> bool:
@@ -356,23 +349,23 @@ def test_an_interrupted_upload_ends_before_the_interrupt_goes_on(running_s3: S3S
         assert held.wait(30)
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    running_s3.before_write = hold
+    remote.before_write = hold
     before = signal.signal(signal.SIGUSR1, interrupt)
     killer = threading.Thread(target=interrupt_when_held)
     killer.start()
     started = time.monotonic()
     try:
         with pytest.raises(Interrupted):
-            publish(running_s3.store(), [(written(tmp_path / "f", b"interrupted"), KEY)])
+            publish(remote.store(), [(written(tmp_path / "f", b"interrupted"), KEY)])
     finally:
         signal.signal(signal.SIGUSR1, before)
         killer.join()
     assert time.monotonic() - started < 20
-    running_s3.put(KEY, b"the next export's")
-    running_s3.before_write = None
+    remote.put(KEY, b"the next export's")
+    remote.before_write = None
     go.set()
-    running_s3.wait_until_idle()
-    assert running_s3.objects() == {KEY: b"the next export's"}
+    remote.wait_until_idle()
+    assert remote.objects() == {KEY: b"the next export's"}
 
 
 def test_errors_name_the_object_and_what_the_store_said(running_s3: S3Stores, tmp_path: Path) -> None:

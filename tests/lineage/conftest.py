@@ -76,6 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "dags"),
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "file", "log_file_path": str(file), "append": True}),
             "AIRFLOW__OPENLINEAGE__NAMESPACE": "airflow",
+            "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "120",  # for a busy machine
             "ACHIEVEIT_TEST_LAKE": str(lake),
             **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in connections.items()},
         }

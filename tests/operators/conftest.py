@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lake.stores import LocalStores, S3Stores, Stores
+from tests.lake.stores import CONNECTED, EVERY, LocalStores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+    from tests.lake.stores import RemoteStores, S3Stores, Stores
     from tests.support.faulty_sandbox import Sandbox
 
 Export = "Callable[..., AchieveItExportOperator]"
@@ -45,22 +46,29 @@ def export(lake: LocalStores) -> Callable[..., AchieveItExportOperator]:
     return export
 
 
-@pytest.fixture(scope="session")
-def running_s3() -> Iterator[S3Stores]:
-    """One server for all tests."""
-    with S3Stores() as stores:
-        yield stores
-
-
 @pytest.fixture
 def s3(running_s3: S3Stores, monkeypatch: pytest.MonkeyPatch) -> Stores:
     """An empty S3 bucket, and the connection `aws_lake` to it."""
     running_s3.empty()
-    connection = {
-        "conn_type": "aws",
-        "login": running_s3.key,
-        "password": running_s3.secret,
-        "extra": {"endpoint_url": running_s3.endpoint, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps(running_s3.connection))
     return running_s3
+
+
+@pytest.fixture(params=CONNECTED)
+def remote(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RemoteStores:
+    """An empty store of one kind behind real HTTP, and the connection `lake_store` to it, where there can be one."""
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
+    stores.empty()
+    if request.param in CONNECTED:
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE_STORE", json.dumps(stores.connection))
+    return stores
+
+
+@pytest.fixture(params=EVERY)
+def stores(request: pytest.FixtureRequest) -> Stores:
+    """An empty destination of one kind."""
+    if request.param == "files":
+        return LocalStores(request.getfixturevalue("tmp_path") / "lake")
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
+    stores.empty()
+    return stores

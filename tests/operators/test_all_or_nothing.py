@@ -20,7 +20,7 @@ from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.portfolio import export_plan
-from tests.lake.stores import GcsStores, LocalStores
+from tests.lake.stores import CONNECTED, EVERY, REMOTE, LocalStores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,33 +34,8 @@ MANIFEST = manifest_key("p1", "now")
 LATEST = latest_key("p1")
 
 
-@pytest.fixture(scope="session")
-def running_gcs() -> Iterator[GcsStores]:
-    """One emulator of Google Cloud Storage for all tests."""
-    with GcsStores() as stores:
-        yield stores
-
-
-@pytest.fixture
-def remote(request: pytest.FixtureRequest) -> RemoteStores:
-    """An empty bucket."""
-    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
-    stores.empty()
-    return stores
-
-
-@pytest.fixture
-def stores(request: pytest.FixtureRequest) -> Stores:
-    """An empty destination."""
-    if request.param == "files":
-        return LocalStores(request.getfixturevalue("tmp_path") / "lake")
-    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
-    stores.empty()
-    return stores
-
-
-every_store = pytest.mark.parametrize("stores", ["files", "s3", "gcs"], indirect=True)
-every_remote_store = pytest.mark.parametrize("remote", ["s3", "gcs"], indirect=True)
+every_store = pytest.mark.parametrize("stores", EVERY, indirect=True)
+every_remote_store = pytest.mark.parametrize("remote", REMOTE, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +78,7 @@ def test_a_plan_lands_the_same_in_every_store(stores: Stores, sandbox: Sandbox) 
 
 @pytest.mark.parametrize(
     "stores",
-    ["files", pytest.param("s3", marks=pytest.mark.slow), pytest.param("gcs", marks=pytest.mark.slow)],
+    [kind if kind == "files" else pytest.param(kind, marks=pytest.mark.slow) for kind in EVERY],
     indirect=True,
 )
 @pytest.mark.parametrize("request_number", range(1, 7))
@@ -132,8 +107,8 @@ def test_a_refused_upload_leaves_whole_objects_and_the_next_export_repairs(
     export(sandbox, remote)
     before = remote.objects()
     sandbox.plan("p1").edit()
-    remote.writes = 0
-    remote.before_write = lambda number: number >= write
+    remote.targets.clear()
+    remote.before_write = lambda _: len(remote.targets) >= write
     with pytest.raises(AchieveItStoreError, match="writing"):
         export(sandbox, remote)
     after = remote.objects()
@@ -156,19 +131,17 @@ def test_a_refused_first_export_leaves_nothing(remote: RemoteStores, sandbox: Sa
     assert remote.objects() == {}
 
 
-@pytest.mark.parametrize("remote", ["s3"], indirect=True)
+@pytest.mark.parametrize("remote", CONNECTED, indirect=True)
 def test_a_role_that_may_write_and_not_read_is_found_before_the_first_swap(
     remote: RemoteStores, sandbox: Sandbox
 ) -> None:
     """It could publish everything, and then fail to read it back."""
     remote.write_only = True
     for _ in range(2):
-        with pytest.raises(
-            AchieveItStoreError, match=r"(reading|looking at) s3://.*format.json failed: PermissionError"
-        ):
+        with pytest.raises(AchieveItStoreError, match=f"(reading|looking at) {remote.uri}/.*failed: .*Error: "):
             export(sandbox, remote)
     remote.write_only = False
-    assert set(remote.objects()) == {FORMAT_KEY}
+    assert set(remote.objects()) <= {FORMAT_KEY}
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)

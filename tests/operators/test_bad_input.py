@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-    from tests.lake.stores import LocalStores, S3Stores
+    from tests.lake.stores import LocalStores
     from tests.support.faulty_sandbox import Sandbox
 
     Export = Callable[..., AchieveItExportOperator]
@@ -70,21 +70,6 @@ def test_a_bad_value_fails_at_once_without_a_request(
     assert isinstance(caught.value, AchieveItConfigError)
     assert sandbox.requests == []
     assert lake.objects() == {}
-
-
-def test_a_bucket_that_does_not_exist_is_named_before_a_request(export: Export, s3: S3Stores, sandbox: Sandbox) -> None:
-    """The destination is looked at first."""
-    with pytest.raises(AchieveItStoreError, match="no-such-bucket"):
-        export(destination="s3://no-such-bucket/x", destination_conn_id="aws_lake").execute({})
-    assert sandbox.requests == []
-
-
-def test_a_bucket_that_refuses_writes_is_named(export: Export, s3: S3Stores) -> None:
-    """What can't be known before the first write is said then, and nothing is left behind."""
-    s3.before_write = lambda _: True
-    with pytest.raises(AchieveItStoreError, match=r"writing s3://lake-bucket/some/where/.*PermissionError"):
-        export(destination=s3.uri, destination_conn_id="aws_lake").execute({})
-    assert s3.objects() == {}
 
 
 def test_a_file_in_the_way_is_named_before_a_request(export: Export, tmp_path: Path, sandbox: Sandbox) -> None:

@@ -131,14 +131,6 @@ def test_an_empty_plan_lands_with_the_full_schema_and_no_rows(export: Export, la
     assert manifest["plan_name"] is None
 
 
-def test_a_plan_lands_on_s3_through_an_airflow_connection(export: Export, s3: S3Stores) -> None:
-    """The manifest names full URIs, without the connection."""
-    manifest = export(destination=s3.uri, destination_conn_id="aws_lake").execute({})
-    assert set(s3.objects()) == {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
-    assert manifest["files"][0]["path"] == f"{s3.uri}/{DATA}"
-    assert hashlib.sha256(s3.objects()[DATA]).hexdigest() == manifest["content_hash"]
-
-
 def test_a_connection_within_the_destination_stays_out_of_the_manifest(export: Export, s3: S3Stores) -> None:
     """`s3://conn@bucket/key` is Airflow's own way to write it; readers of the lake have no use for the connection."""
     manifest = export(destination=s3.uri.replace("s3://", "s3://aws_lake@")).execute({})
@@ -156,16 +148,6 @@ def test_the_log_shows_progress_and_not_every_item(
     assert any("page 3 of 3, 25 of 25 items" in line and "items/s" in line for line in lines)
     assert any(f"landed in {lake.uri}/ as snapshot now: 25 rows" in line for line in lines)
     assert len(lines) < 10
-
-
-def test_a_role_that_sees_the_destination_alone_can_export(export: Export, s3: S3Stores) -> None:
-    """Also the first time, when what is looked for is missing, which S3 then calls forbidden."""
-    s3.narrow = True
-    operator = export(destination=s3.uri, destination_conn_id="aws_lake", max_shrink=0.5)
-    manifest = operator.execute({})
-    assert operator.execute({})["content_hash"] == manifest["content_hash"]
-    s3.narrow = False
-    assert set(s3.objects()) == {DATA, CHANGES, MANIFEST, LATEST, FORMAT_KEY}
 
 
 def test_declared_outlets_get_the_manifest_as_well(export: Export) -> None:

@@ -59,6 +59,30 @@ def test_every_form_of_the_list_gives_the_manifests_in_its_order(
     assert [(manifest["plan_id"], manifest["rows"]) for manifest in manifests] == [("p1", 25), ("one", 1)]
 
 
+@pytest.mark.parametrize(
+    "plan_ids",
+    [
+        ["{{ first }}", "one"],
+        ("p1", "{{ second }}"),
+        ["p1", "{% if second %}{{ second }}{% endif %}"],
+        [{"plan_id": "{{ first }}"}, {"plan_id": "one"}],
+        "{{ first }}, {{ second }}",
+    ],
+)
+def test_each_entry_of_the_list_can_be_a_template(export: Export, sandbox: Sandbox, plan_ids: Any) -> None:
+    """It is no plan id when the DAG file is parsed, and one when the task runs."""
+    operator = many(export, plan_ids)
+    operator.render_template_fields({"first": "p1", "second": "one"})
+    assert [manifest["plan_id"] for manifest in operator.execute({})] == ["p1", "one"]
+
+
+def test_an_entry_that_was_not_rendered_is_named_when_the_task_runs(export: Export, sandbox: Sandbox) -> None:
+    """As where somebody calls `execute` in a Python shell."""
+    with pytest.raises(ValueError, match=r"plan_ids.*\{\{ first \}\}"):
+        many(export, ["{{ first }}", "one"]).execute({})
+    assert sandbox.requests == []
+
+
 @pytest.mark.parametrize("given", [{}, {"plan_id": "p1", "plan_ids": ["p1"]}])
 def test_exactly_one_of_plan_id_and_plan_ids(export: Export, given: dict[str, Any]) -> None:
     """Neither and both are refused when the DAG file is parsed."""

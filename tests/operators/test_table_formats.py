@@ -29,8 +29,10 @@ class Hidden(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name in {hidden!r}:
             raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Hidden())
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
+for name in {hidden!r}:
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Hidden())
 try:
     AchieveItExportOperator(task_id="export", plan_id="p1", destination="file:///lake", table_format={table_format!r})
 except Exception as error:
@@ -88,12 +90,12 @@ def test_iceberg_lands_in_the_catalog_of_the_connection(
 ) -> None:
     """By Airflow's own provider; a catalog that is not there costs no request."""
     lake = IcebergLake(tmp_path / "lake")
-    iceberg = {"table_format": "iceberg", "destination": str(lake.root), "iceberg_namespace": "plans.of_ours"}
+    iceberg = {"table_format": "iceberg", "destination": str(lake.root), "iceberg_namespace": "plans"}
     with pytest.raises(AchieveItConfigError, match="no Airflow connection 'iceberg_default'"):
         export(**iceberg).execute({})
     assert sandbox.requests == []
     monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", lake.connection())
     manifest = export(**iceberg).execute({})
     assert json.loads((lake.root / "_manifests/format.json").read_text()) == {"table_format": "iceberg"}
-    assert lake.catalog().load_table("plans.of_ours.plan_items").scan().count() == manifest["rows"]
-    assert list(verify(open_lake(str(lake.root), iceberg_namespace="plans.of_ours"))) == []
+    assert lake.catalog().load_table("plans.plan_items").scan().count() == manifest["rows"]
+    assert list(verify(open_lake(str(lake.root), iceberg_namespace="plans"))) == []

@@ -17,6 +17,7 @@ from airflow_provider_achieveit.api.plan_version import format_timestamp
 from airflow_provider_achieveit.api.settings import ClientSettings
 from airflow_provider_achieveit.lake.layout import FORMAT_KEY, PLAN_ITEMS_TABLE, latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.portfolio import export_plan
+from tests.lake.stores import CONNECTED
 from tests.support.faulty_sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_achieveit.lake.manifest import Manifest
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
-    from tests.lake.stores import LocalStores, S3Stores, Stores
+    from tests.lake.stores import LocalStores, RemoteStores, Stores
 
 DATA = table_key(PLAN_ITEMS_TABLE, "p1", "now")
 CHANGES = table_key("plan_item_changes", "p1", "now")
@@ -39,13 +40,16 @@ def tenants() -> Iterator[list[Sandbox]]:
         yield [first, second]
 
 
-@pytest.mark.parametrize("kind", ["lake", pytest.param("s3", marks=pytest.mark.slow)])
-def test_the_later_read_wins_whole(kind: str, request: pytest.FixtureRequest, tenants: list[Sandbox]) -> None:
+@pytest.mark.parametrize(
+    "stores",
+    ["files", *(pytest.param(kind, marks=pytest.mark.slow) for kind in CONNECTED)],
+    indirect=True,
+)
+def test_the_later_read_wins_whole(stores: Stores, tenants: list[Sandbox]) -> None:
     """Ten races; whichever export has read later, a reader finds its file and its manifest.
 
     The other one landed before it, or left the plan out because it came too late.
     """
-    stores: Stores = request.getfixturevalue(kind)
     start = Barrier(len(tenants))
 
     def export(sandbox: Sandbox) -> Manifest | None:
@@ -64,7 +68,8 @@ def test_the_later_read_wins_whole(kind: str, request: pytest.FixtureRequest, te
             assert hashlib.sha256(objects[DATA]).hexdigest() == manifest["content_hash"]
 
 
-def test_an_export_that_uploads_slowly_does_not_undo_a_later_one(s3: S3Stores, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("remote", CONNECTED, indirect=True)
+def test_an_export_that_uploads_slowly_does_not_undo_a_later_one(remote: RemoteStores, sandbox: Sandbox) -> None:
     """Measured on a real cluster before writers were ordered: both succeeded, and the lake ended at the older state."""
     held, go = Event(), Event()
 
@@ -76,18 +81,18 @@ def test_an_export_that_uploads_slowly_does_not_undo_a_later_one(s3: S3Stores, s
 
     def export() -> Manifest | None:
         with AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url)) as client:
-            return export_plan(client, s3.sink(), "p1", snapshot="now")
+            return export_plan(client, remote.sink(), "p1", snapshot="now")
 
-    s3.before_write = hold_the_first_table
+    remote.before_write = hold_the_first_table
     with ThreadPoolExecutor(1) as threads:
         slow = threads.submit(export)
         assert held.wait(30)
         sandbox.plan("p1").edit()
         later = export()
-        before = s3.objects()
+        before = remote.objects()
         go.set()
         assert slow.result(30) is None
-    assert s3.objects() == before
+    assert remote.objects() == before
     assert json.loads(before[MANIFEST]) == json.loads(before[LATEST]) == later
     assert hashlib.sha256(before[DATA]).hexdigest() == json.loads(before[MANIFEST])["content_hash"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key, table_key
 from airflow_provider_achieveit.verify import main
-from tests.lake.stores import LocalStores, S3Stores
+from tests.lake.stores import LocalStores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,19 +91,3 @@ def test_where_it_cannot_look_it_exits_with_2(lake: LocalStores, capsys: pytest.
     assert main(["relative/lake"]) == 2
     with pytest.raises(SystemExit, match="2"):
         main([lake.uri, "--grace", "soon"])
-
-
-def test_the_store_s_connection_is_used(
-    export: Export, s3: S3Stores, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """S3, and a store that refuses: then nothing is known of the lake."""
-    export(destination=s3.uri, destination_conn_id="aws_lake").execute({})
-    arguments = [s3.uri, "--destination-conn-id", "aws_lake", "--grace", "0"]
-    assert main(arguments) == 0
-    s3.put(ITEMS, b"")
-    assert main(arguments) == 1
-    assert f"problem  {ITEMS}  has the SHA-256" in capsys.readouterr().out
-    connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": {"endpoint_url": "http://127.0.0.1:9"}}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps(connection))
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    assert main(arguments) == 2

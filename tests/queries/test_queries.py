@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.ready_queries import QUERIES, Lake, comparable, make_lake
@@ -125,6 +127,19 @@ def test_the_tree_has_every_item_of_a_proven_plan(ask: Callable[[str], list[Row]
             assert row["path"].startswith(f"{rows[row['parent_id']]['path']} / ")
         else:
             assert row["parent_id"] is None
+
+
+@pytest.mark.parametrize("numbers", [("1", "1"), ("1", "99.1"), ("1", "A")], ids=["repeated", "no parent", "no number"])
+def test_the_tree_leaves_out_a_plan_that_proves_none(lake: Lake, tmp_path: Path, numbers: tuple[str, str]) -> None:
+    """A plan whose numbers are no outline is left out as a whole; the others stay."""
+    odd = Lake(Path(shutil.copytree(lake.root, tmp_path / "odd")), lake.items)
+    file = odd.root / "plan_items/plan=beta/snapshot=2026-11-02/plan_items.parquet"
+    table = pq.ParquetFile(file).read()
+    index = table.schema.get_field_index("sequence_id")
+    column = pa.array([*numbers, *(str(number) for number in range(2, table.num_rows))])
+    pq.write_table(table.set_column(index, table.schema.field(index), column), file)
+    for engine in (odd.duckdb, odd.polars):
+        assert {row["plan_id"] for row in engine("The tree, where outline numbers prove it")} == {"alpha"}
 
 
 def test_names_lose_their_entities_once(ask: Callable[[str], list[Row]], lake: Lake) -> None:

@@ -132,6 +132,15 @@ def test_takes_the_forms_that_the_export_takes(plans: Stage, plan_ids: Any) -> N
     assert plans.requests == 3
 
 
+def test_each_entry_of_the_list_can_be_a_template(plans: Stage) -> None:
+    """As for the export; such a list is no list of ids when the DAG file is parsed."""
+    plan_ids = ["{{ first }}", {"plan_id": "{{ second }}"}, "c"]
+    sensor = plans.sensor(plan_ids=plan_ids, destination=plans.destination)
+    sensor.render_template_fields({"first": "a", "second": "b"})
+    assert not sensor.poke({})
+    assert [request.plan for request in sorted(plans.sandbox.requests, key=lambda request: str(request.plan))] == PLANS
+
+
 def test_since_works_with_many_plans(plans: Stage) -> None:
     """Those updated after that time are returned."""
     plans.sandbox.plan("b").edit(1)

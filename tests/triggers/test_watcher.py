@@ -284,6 +284,18 @@ async def test_one_log_line_for_each_change_of_state(
         assert lines()[2:] == [("INFO", "Plan p: AchieveIt answers again")]
 
 
+async def test_a_key_that_is_refused_anew_is_told_anew(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """In between it was taken, and the plan had a trouble of its own; that all is well again is told once."""
+    caplog.set_level(logging.INFO, "airflow_provider_achieveit.triggers")
+    stage.sandbox.script(*({"at": at, "fault": {"status": status}} for at, status in ((1, 401), (2, 404), (3, 401))))
+    async with Watcher(stage) as watcher:
+        await watcher.looks(4)
+    lines = [record.getMessage() for record in caplog.records if ".triggers." in record.name]
+    assert len(lines) == 4
+    for line, part in zip(lines, ["answered 401", "answered 404", "answered 401", "answers again"], strict=True):
+        assert part in line
+
+
 async def test_the_key_is_in_no_log_line(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """Not even when the server echoes it."""
     caplog.set_level(logging.DEBUG)

@@ -32,15 +32,25 @@ def condition(scheme: str, token: str | None) -> dict[str, Any]:
     return {}  # gcsfs passes on no generation
 
 
-def is_about_the_condition(error: BaseException | None) -> bool:
+def is_about_the_condition(error: BaseException) -> bool:
     """Return whether a store refused an upload because of its condition: it is not met, or the store knows none."""
-    while error is not None:
-        response = getattr(error, "response", None)  # botocore's is a dictionary
+    return _is(error, FileExistsError, {409, 412, 501})
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Return whether a store refused a request because of the caller's rights; adlfs passes on the SDK's error."""
+    return _is(error, PermissionError, {403})
+
+
+def _is(found: BaseException | None, kind: type[Exception], statuses: set[int]) -> bool:
+    """Return whether an error, or what caused it, is of a kind or has one of some HTTP statuses."""
+    while found is not None:
+        response = getattr(found, "response", None)  # botocore's is a dictionary
         metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-        statuses = {metadata.get("HTTPStatusCode"), getattr(error, "status_code", None), getattr(error, "code", None)}
-        if isinstance(error, FileExistsError) or statuses & {409, 412, 501}:
+        said = (metadata.get("HTTPStatusCode"), getattr(found, "status_code", None), getattr(found, "code", None))
+        if isinstance(found, kind) or not statuses.isdisjoint(said):
             return True
-        error = error.__cause__ or error.__context__
+        found = found.__cause__ or found.__context__
     return False
 
 

@@ -111,6 +111,8 @@ class DataFileWriter:
         Returns:
             What wrote the file; None if the rows are no longer those of the file: lists that were null became empty.
         """
+        if not file.rows:
+            return str(pq.read_metadata(file.path).created_by)
         position, as_it_was = 0, True
         with pq.ParquetFile(file.path) as parquet:
             for batch in parquet.iter_batches(BATCH, use_threads=False):

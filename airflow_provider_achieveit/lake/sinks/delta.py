@@ -147,7 +147,7 @@ class _DeltaTable(LandedTable):
         now = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = [
             AddAction(
-                path=self._upload(file),
+                path=self._upload(file, label),
                 size=file.path.stat().st_size,
                 partition_values={SNAPSHOT: label},
                 modification_time=now,
@@ -173,14 +173,18 @@ class _DeltaTable(LandedTable):
             except CommitFailedError as error:
                 raise ConflictError(error) from error
 
-    def _upload(self, file: DataFile) -> str:
-        """Put a data file beside the others of the table, once; return its path in the table."""
-        name = file.path.name
-        if name not in self._uploaded:
-            with self._store.prepared([(file.path, f"{self.name}/{name}")]) as [(copy, key)]:
+    def _upload(self, file: DataFile, label: str) -> str:
+        """Put a data file beside the others of the label, once; return its path in the table.
+
+        The log has the label as well, but some readers, such as Polars, take it from the path. No label has a character
+        that a path would have to escape.
+        """
+        path = f"{SNAPSHOT}={label}/{file.path.name}"
+        if path not in self._uploaded:
+            with self._store.prepared([(file.path, f"{self.name}/{path}")]) as [(copy, key)]:
                 self._store.swap(copy, key, None)
-            self._uploaded.add(name)
-        return name
+            self._uploaded.add(path)
+        return path
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import RLock
 
@@ -30,8 +30,23 @@ _LARGE = 32 * 2**20
 class _Opened:
     """A data file of which the footer was read: its row groups, and how many rows each plan has."""
 
-    groups: list[ds.ParquetFileFragment]
+    groups: list[_RowGroup]
     plans: Counter[str]
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    """A row group, and the smallest and largest plan and place in it, where they are noted."""
+
+    rows: ds.ParquetFileFragment
+    plans: tuple[str, str] | None
+    places: tuple[int, int] | None
+
+    def may_hold(self, plan_id: str, start: int) -> bool:
+        """Return whether it may have rows of the block of a plan that begins at a place."""
+        if self.plans is not None and not self.plans[0] <= plan_id <= self.plans[1]:
+            return False
+        return self.places is None or (self.places[0] < start + ROW_GROUP and start <= self.places[1])
 
 
 class LandedRows:
@@ -51,7 +66,8 @@ class LandedRows:
         self._files = files
         self._lock = RLock()
         self._opened: dict[str, _Opened] = {}
-        self._decoded = lru_cache(_KEPT)(self._decode)
+        # Not of a method: what is in memory goes with this object, and not when garbage is collected.
+        self._decoded = lru_cache(_KEPT)(partial(_decode, schema=landed_schema(table)))
 
     def count(self, plan_id: str) -> int:
         """Return how many rows a plan has."""
@@ -71,7 +87,7 @@ class LandedRows:
         groups = [group for opened in self._with(plan_id) if opened.plans[plan_id] for group in opened.groups]
         with plan_writer(self._table, plan_id, into) as writer:
             for start in range(0, rows, ROW_GROUP):
-                near = [group for group in groups if self._may_hold(group, plan_id, start)]
+                near = [group.rows for group in groups if group.may_hold(plan_id, start)]
                 block = pa.concat_tables([self._block(group, plan_id, start) for group in near])
                 for batch in _sorted(block, self._position).select(columns).to_batches():
                     writer.add(batch.replace_schema_metadata(None))
@@ -85,16 +101,14 @@ class LandedRows:
     def _open(self, file: LandedFile) -> _Opened:
         if file.name not in self._opened:
             fragment = file.fragment
-            self._opened[file.name] = _Opened(fragment.split_by_row_group(), rows_by_plan(fragment))
+            groups = [self._row_group(group) for group in fragment.split_by_row_group()]
+            self._opened[file.name] = _Opened(groups, rows_by_plan(fragment))
         return self._opened[file.name]
 
-    def _may_hold(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> bool:
-        """Return whether a row group may hold rows of a plan's block, by its statistics."""
+    def _row_group(self, group: ds.ParquetFileFragment) -> _RowGroup:
         noted = group.row_groups[0].statistics or {}
-        plans, places = noted.get(PLAN), noted.get(self._position)
-        if plans is not None and not plans["min"] <= plan_id <= plans["max"]:
-            return False
-        return places is None or (places["min"] < start + ROW_GROUP and start <= places["max"])
+        ranges = [noted.get(name) and (noted[name]["min"], noted[name]["max"]) for name in (PLAN, self._position)]
+        return _RowGroup(group, *ranges)
 
     def _block(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> pa.Table:
         """Return the rows of a plan's block in a row group."""
@@ -111,8 +125,9 @@ class LandedRows:
             return rows.slice(wanted[0].as_py(), len(wanted))  # side by side, as they landed
         return rows.take(wanted)
 
-    def _decode(self, group: ds.ParquetFileFragment) -> pa.Table:
-        return group.to_table(landed_schema(self._table), **_ONE_AT_A_TIME).combine_chunks()
+
+def _decode(group: ds.ParquetFileFragment, schema: pa.Schema) -> pa.Table:
+    return group.to_table(schema, **_ONE_AT_A_TIME).combine_chunks()
 
 
 def _sorted(rows: pa.Table, column: str) -> pa.Table:

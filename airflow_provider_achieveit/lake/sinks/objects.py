@@ -119,7 +119,9 @@ class Store:
             return look(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except PermissionError:
+        except Exception as error:
+            if not _uploads.is_forbidden(error):
+                raise
             # For a missing key S3 answers 403, not 404, when the caller may not list the whole bucket.
             self.fs.invalidate_cache()
             with suppress(FileNotFoundError):
@@ -131,7 +133,7 @@ class Store:
         """Yield the keys below a folder, with their states."""
         with self._explained("listing", prefix):
             self.fs.invalidate_cache()
-            found = self.fs.find(self._path(prefix), detail=True)
+            found = self._if_there(prefix, lambda path: dict(self.fs.find(path, detail=True))) or {}
         start = len(self._root) + 1
         for path, info in found.items():
             state = local_state(Path(path)) if self.is_local else remote_state(info)
@@ -173,8 +175,10 @@ class Store:
                 look(bucket)
             except FileNotFoundError:
                 continue
-            except PermissionError:
-                pass  # it is there, and the root may be looked at
+            except Exception as error:
+                if not _uploads.is_forbidden(error):
+                    raise
+                # It is there, and the root may be looked at.
             return
         raise FileNotFoundError(f"there is no bucket or container {bucket!r} that this connection can see")
 
@@ -253,5 +257,6 @@ class Store:
         except AchieveItError:
             raise
         except Exception as error:  # every store has exceptions of its own
-            what = f"{doing} {self.uri(key)} failed: {type(error).__name__}: {error}"
+            said = next(iter(str(error).splitlines()), "")  # Azure's go on with the whole answer
+            what = f"{doing} {self.uri(key)} failed: {type(error).__name__}: {said}"
             raise AchieveItStoreError(what) from error

@@ -75,14 +75,13 @@ def _s3_options(fs: AbstractFileSystem) -> dict[str, str]:
 
 def _azure_options(fs: AbstractFileSystem) -> dict[str, str]:
     parts = dict(part.split("=", 1) for part in (fs.connection_string or "").split(";") if "=" in part)
-    account = fs.account_name or parts.get("AccountName")
-    if not account:
-        raise AchieveItConfigError('table_format="delta" needs the name of the storage account in the connection')
-    options = {"azure_storage_account_name": account}
-    endpoint = parts.get("BlobEndpoint")
-    if endpoint:
-        options["azure_endpoint"] = endpoint.rstrip("/")
-        options["allow_http"] = str(urlsplit(endpoint).scheme == "http").lower()
+    service = fs.service_client  # knows the address, of whichever of Azure's clouds
+    endpoint = urlsplit(service.url)
+    options = {
+        "azure_storage_account_name": fs.account_name or parts.get("AccountName") or service.account_name,
+        "azure_endpoint": f"{endpoint.scheme}://{endpoint.netloc}{endpoint.path.rstrip('/')}",
+        "allow_http": str(endpoint.scheme == "http").lower(),
+    }
     key = fs.account_key or parts.get("AccountKey")
     signature = fs.sas_token or parts.get("SharedAccessSignature")
     if key:

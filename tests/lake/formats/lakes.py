@@ -7,7 +7,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from fsspec.implementations.local import LocalFileSystem
 
@@ -60,6 +62,14 @@ class Lake:
         """All rows of a table as the format's own library reads them."""
         raise NotImplementedError
 
+    def dataset(self, name: str = "plan_items") -> ds.Dataset:
+        """A table for DuckDB and pyarrow."""
+        return ds.dataset(self.table(name))
+
+    def in_polars(self, name: str = "plan_items") -> pl.LazyFrame:
+        """A table for Polars."""
+        raise NotImplementedError
+
     def commits(self, name: str = "plan_items") -> int:
         """How often a table was committed to since it was made."""
         raise NotImplementedError
@@ -96,6 +106,12 @@ class DeltaLake(Lake):
 
     def table(self, name: str = "plan_items") -> pa.Table:
         return self._open(name).to_pyarrow_table()
+
+    def dataset(self, name: str = "plan_items") -> ds.Dataset:
+        return self._open(name).to_pyarrow_dataset()
+
+    def in_polars(self, name: str = "plan_items") -> pl.LazyFrame:
+        return pl.scan_delta(str(self.root / name))
 
     def commits(self, name: str = "plan_items") -> int:
         return self._open(name).version()
@@ -139,6 +155,9 @@ class IcebergLake(Lake):
 
     def table(self, name: str = "plan_items") -> pa.Table:
         return self._open(name).scan().to_arrow()
+
+    def in_polars(self, name: str = "plan_items") -> pl.LazyFrame:
+        return pl.scan_iceberg(self._open(name))
 
     def commits(self, name: str = "plan_items") -> int:
         return len(self._open(name).metadata.metadata_log)

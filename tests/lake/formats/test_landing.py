@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -170,6 +172,19 @@ def test_an_earlier_read_does_not_replace_a_later_one(lake: Lake, tmp_path: Path
     assert lake.ids() == [("monday", "a", "new"), ("monday", "b", "new")]
 
 
+def test_an_earlier_read_that_is_refused_when_it_is_handed_over_stops_no_other_plan(lake: Lake, tmp_path: Path) -> None:
+    """It is that plan's own error: the others land in the same commit."""
+    land(lake.sink(), tmp_path, {"a": ["new"]}, read_at=BEGINNING + timedelta(days=2))
+    sink = lake.sink()
+    old, other = items_file(tmp_path, "a", [item("old")]), items_file(tmp_path, "b", [item("1")])
+    with sink.begin(Cancellation()) as commit:
+        with pytest.raises(AchieveItOutdatedError, match="later"):
+            commit.add(snapshot_of(sink, old, "a", "monday", BEGINNING + timedelta(days=1)), [old])
+        commit.add(snapshot_of(sink, other, "b", "monday"), [other])
+        assert [manifest["plan_id"] for manifest in commit.finish()] == ["b"]
+    assert lake.ids() == [("monday", "a", "new"), ("monday", "b", "1")]
+
+
 def test_a_cancelled_export_lands_nothing(lake: Lake, tmp_path: Path) -> None:
     """Neither rows nor manifests."""
     land(lake.sink(), tmp_path, {"a": ["1"]})
@@ -239,3 +254,19 @@ def test_many_small_plans_are_read_back_side_by_side(lake: Lake, tmp_path: Path)
     for manifest in (*land(lake.sink(), tmp_path, {"p03": ["new"]}), *land(lake.sink(), tmp_path, {"x": ["1"]})):
         assert sink.fetch(manifest, "plan_items", tmp_path / "later").rows == 1
         (tmp_path / "later").unlink()
+
+
+def test_the_usual_readers_see_labels_and_plans_alike(lake: Lake, tmp_path: Path) -> None:
+    """DuckDB, Polars, pyarrow: some take the label from the path, some from the log, whatever characters it has."""
+    labels = ["2026-01-01", "2026-01-02T00+01@x._-y"]
+    for label in labels:
+        land(lake.sink(), tmp_path, {"a": ["1", "2"], "b": ["3"]}, label)
+    expected = [(label, plan, row) for label in labels for plan, row in (("a", "1"), ("a", "2"), ("b", "3"))]
+    assert lake.ids() == expected
+    items = lake.in_polars().sort("snapshot", "plan", "position").select("snapshot", "plan", "id")
+    assert items.collect().rows() == expected
+    assert lake.in_polars().filter(pl.col("snapshot") == labels[1]).select(pl.len()).collect().item() == 3
+    rows = lake.dataset()
+    query = "select snapshot, plan, id from rows where snapshot = $1 order by plan, position"
+    assert duckdb.execute(query, [labels[1]]).fetchall() == expected[3:]
+    assert rows.count_rows(filter=pa.compute.field("snapshot") == labels[1]) == 3
