@@ -56,7 +56,7 @@ class Stage:
     def wait_for_run(self, dag_id: str) -> str:
         """Wait until the only run of a DAG is over, and return its id."""
         query = f"SELECT run_id FROM dag_run WHERE dag_id = '{dag_id}' AND state IN ('success', 'failed')"
-        ((run_id,),) = self.airflow.wait_until(lambda: self._query(query), f"{dag_id} to end; {self.states()}")
+        ((run_id,),) = self.airflow.wait_until(lambda: self._query(query), f"{dag_id} to end", timeout=500)
         return str(run_id)
 
     def events(self) -> list[dict[str, Any]]:
