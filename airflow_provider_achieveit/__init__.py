@@ -1,3 +1,3 @@
 """Apache Airflow provider that lands AchieveIt plans in a data lake."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
