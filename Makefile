@@ -40,7 +40,7 @@ test-more: $(VENV)/.installed ## Run all tests with thousands of random schedule
 
 .PHONY: test-oldest
 test-oldest: $(VENV)-oldest/.installed ## Run the tests of api and lake on the oldest packages that pyproject.toml allows
-	@$(VENV)-oldest/bin/python -m pytest tests/api tests/lake --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+	@ACHIEVEIT_SCHEDULES=40 $(VENV)-oldest/bin/python -m pytest tests/api tests/lake --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
 
 .PHONY: test-spark
 test-spark: $(SPARKS:%=test-spark-%) ## Read and query lakes with Spark 3.5 and 4 (needs Java 17; make test-spark-4 for one)
