@@ -127,7 +127,7 @@ class LandedRows:
 
 
 def _decode(group: ds.ParquetFileFragment, schema: pa.Schema) -> pa.Table:
-    return group.to_table(schema, **_ONE_AT_A_TIME).combine_chunks()
+    return group.to_table(schema, **_ONE_AT_A_TIME)
 
 
 def _sorted(rows: pa.Table, column: str) -> pa.Table:
