@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import psycopg2
 import pytest
 from deltalake import DeltaTable
 
@@ -37,6 +36,8 @@ class Stage:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask Airflow's database."""
+        import psycopg2  # only `make test-distributed` has it
+
         with psycopg2.connect(self._database.address.replace("+psycopg2", "")) as connection:
             cursor = connection.cursor()
             cursor.execute(sql)
