@@ -53,7 +53,7 @@ class DistributedAirflow(LocalAirflow):
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
             "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "30",
             # One triggerer has no room for all that the tests defer, so that both have some.
-            "AIRFLOW__TRIGGERER__CAPACITY": "8",
+            "AIRFLOW__TRIGGERER__CAPACITY": "6",
         }
 
     def folder(self, name: str) -> Path:

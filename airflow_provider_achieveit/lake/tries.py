@@ -15,6 +15,7 @@ from airflow_provider_achieveit.lake.layout import is_readable_label, run_key
 from airflow_provider_achieveit.lake.manifest import Manifest, Run
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Sink
+from airflow_provider_achieveit.lake.sinks.manifest_folder import is_later
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,18 @@ class Tries:
         return self._label
 
     def landed(self, plan_id: str) -> Manifest | None:
-        """Return the manifest of a plan that an earlier try of this task has landed, if it has."""
+        """Return the manifest of a plan that an earlier try of this task has landed as a whole, if it has."""
         if not self._goes_on:
             return None
         manifest = self._sink.landed_if_readable(plan_id, self._label)
-        is_ours = manifest is not None and all(manifest.get(key) == self._identity[key] for key in _IDENTITY)
-        return manifest if is_ours else None
+        if manifest is None or any(manifest.get(key) != self._identity[key] for key in _IDENTITY):
+            return None
+        return manifest if self._is_announced(manifest) else None
+
+    def _is_announced(self, manifest: Manifest) -> bool:
+        # A worker can be lost between the manifest and `latest.json`, which readers and sensors look at.
+        latest = self._sink.latest_if_readable(manifest["plan_id"])
+        return latest is not None and (latest == manifest or is_later(latest, manifest))
 
     def write(self) -> None:
         """Write the note, before the first snapshot of the task lands.

@@ -22,15 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUCKET = "lake"
-PLANS = {f"plan-{number}": 150 + 700 * (number % 3) for number in range(8)}
+PLANS = {f"plan-{number}": 150 + 700 * (number % 3) for number in range(6)}
 WATCHED = [f"watched-{number}" for number in range(3)]
 
 
 class Stage:
     """All of it, and a look into each part."""
 
-    def __init__(self, airflow: DistributedAirflow, sandbox: Sandbox, database: Postgres, ceph: Ceph) -> None:
-        self.airflow, self.sandbox, self._database, self._ceph = airflow, sandbox, database, ceph
+    def __init__(
+        self,
+        airflow: DistributedAirflow,
+        sandbox: Sandbox,
+        database: Postgres,
+        ceph: Ceph,
+        store: dict[str, Any],
+    ) -> None:
+        self.airflow, self.sandbox, self._database, self._ceph, self._store = airflow, sandbox, database, ceph, store
         keys = {"aws_access_key_id": ceph.key, "aws_secret_access_key": ceph.secret, "region_name": "us-east-1"}
         self.s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{ceph.port}", **keys)
 
@@ -87,7 +94,9 @@ class Stage:
         """Run the command that verifies a lake, as a user would, and return what it prints."""
         command = [sys.executable, "-m", "airflow_provider_achieveit.verify", f"s3://{BUCKET}/{lake}"]
         command += ["--destination-conn-id", "lake_store", *arguments]
-        done = subprocess.run(command, env=self.airflow.environment, capture_output=True, text=True)
+        # Outside its own programs, Airflow 3 looks for connections in the environment and not in its database.
+        environment = {**self.airflow.environment, "AIRFLOW_CONN_LAKE_STORE": json.dumps(self._store)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -111,7 +120,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         sandbox = stack.enter_context(Sandbox({**PLANS, **dict.fromkeys(WATCHED, 40)}, gzip=True))
         ceph, postgres, redis = (stack.enter_context(server()) for server in (Ceph, Postgres, Redis))
         tell("Ceph, Postgres and Redis are there", started)
-        store = {"endpoint_url": f"http://127.0.0.1:{ceph.port}", "region_name": "us-east-1"}
+        extra = {"endpoint_url": f"http://127.0.0.1:{ceph.port}", "region_name": "us-east-1"}
+        store = {"conn_type": "aws", "login": ceph.key, "password": ceph.secret, "extra": json.dumps(extra)}
         connections = {
             "achieveit_default": {
                 "conn_type": "achieveit",
@@ -119,12 +129,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 "password": sandbox.key,
                 "extra": json.dumps({"page_size": 100, "max_concurrency": 2}),
             },
-            "lake_store": {
-                "conn_type": "aws",
-                "login": ceph.key,
-                "password": ceph.secret,
-                "extra": json.dumps(store),
-            },
+            "lake_store": store,
         }
         environment = {
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -140,7 +145,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             connections=connections,
             environment=environment,
         )
-        stage = Stage(airflow, sandbox, postgres, ceph)
+        stage = Stage(airflow, sandbox, postgres, ceph, store)
         stage.s3.create_bucket(Bucket=BUCKET)
         stack.enter_context(airflow)
         airflow.wait_for_workers()

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_achieveit._compat import AirflowFailException, AirflowSkipException
 from airflow_provider_achieveit.lake.errors import AchieveItPortfolioError, AchieveItPortfolioFinalError
+from airflow_provider_achieveit.lake.layout import latest_key
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
@@ -162,3 +163,17 @@ def test_a_retry_returns_what_all_tries_have_landed(export: Export, sandbox: San
     assert len({manifest["snapshot"] for manifest in manifests}) == 1
     assert manifests[0]["snapshot"].endswith("-first")
     assert not any(key.startswith("_runs/") for key in lake.objects())
+
+
+def test_a_retry_lands_a_plan_again_whose_latest_manifest_was_not_written(
+    export: Export, sandbox: Sandbox, lake: LocalStores
+) -> None:
+    """A worker was lost right before; readers and sensors look at `latest.json`."""
+    sandbox.plan("one").forbidden = True
+    with pytest.raises(AchieveItPortfolioFinalError):
+        many(export, ["p1", "one"], snapshot="first").execute({"ti": Instance()})
+    sandbox.plan("one").forbidden = False
+    lake.put(latest_key("p1"), None)
+    manifests = many(export, ["p1", "one"], snapshot="first").execute({"ti": Instance(try_number=2)})
+    assert [manifest["try_number"] for manifest in manifests] == [2, 2]
+    assert json.loads(lake.objects()[latest_key("p1")]) == manifests[0]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The folder of the unpacked servers; None where tests have to do with simulators that Python brings.
 SERVERS = Path(os.environ["ACHIEVEIT_SERVERS"]) if "ACHIEVEIT_SERVERS" in os.environ else None
+#: Tests have temporary directories of their own, in which nothing may be left.
+SYSTEM_TEMP = tempfile.gettempdir()
 #: Only against hangs.
 START_TIMEOUT = 180.0
 
@@ -47,7 +49,7 @@ class Server(AbstractContextManager["Server"]):
         raise NotImplementedError
 
     def __enter__(self) -> Any:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=SYSTEM_TEMP))
         try:
             self.start()
             self._wait_until_it_answers()

@@ -22,7 +22,8 @@ def condition(scheme: str, token: str | None) -> dict[str, Any]:
         token: The ETag that was seen; None if there was no object.
     """
     if scheme in ("s3", "s3a"):
-        return {"mode": "create"} if token is None else {"IfMatch": token}
+        # Ceph compares the ETag with the text as it is sent, and its own ETags have no quotes; the others take both.
+        return {"mode": "create"} if token is None else {"IfMatch": token.strip('"')}
     if scheme in ("abfs", "abfss") and token is not None:
         from azure.core import MatchConditions  # type: ignore[import-not-found,unused-ignore]  # an extra's
 
