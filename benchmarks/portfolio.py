@@ -121,10 +121,12 @@ def airflow(server: Server, plans: list[str]) -> dict[str, Any]:
                 raise RuntimeError(f"{dag_id} ended as {state} with {manifests} of {len(plans)} plans")
         path = f"dags/one_task/dagRuns/{local.runs('one_task')[0]['dag_run_id']}/taskInstances/export/xcomEntries/return_value"
         value = local.api("GET", path.replace("+", "%2B"), params={"deserialize": False})["value"]
-        events = local.api("GET", "assets/events", params={"source_dag_id": "one_task", "limit": 1000})
+        events: list[dict[str, Any]] = []
+        while page := local.asset_events(source_dag_id="one_task", limit=100, offset=len(events)):
+            events += page
         found["xcom_kb"] = len(value if isinstance(value, str) else json.dumps(value)) / 1e3
-        found["events"] = events["total_entries"]
-        found["events_kb"] = sum(len(json.dumps(event["extra"])) for event in events["asset_events"]) / 1e3
+        found["events"] = len(events)
+        found["events_kb"] = sum(len(json.dumps(event["extra"])) for event in events) / 1e3
     return found
 
 

@@ -17,9 +17,8 @@ from typing import Any
 import measure
 from environments import BUILD, HERE, python_of
 from server import serve
+from year_table import ENGINES, FORMATS
 
-FORMATS = ("parquet", "delta", "iceberg")
-ENGINES = ("duckdb", "polars", "pyarrow")
 QUESTIONS = ("count", "day", "plan")
 PLANS, ITEMS = 200, 30
 EXPORTED_DAYS = 3

@@ -29,11 +29,18 @@ _AWS_CONSOLES = {
     "amazonaws.com": "console.aws.amazon.com",
 }
 _GOVERNMENT = "us-gov-"
+#: The attribute of a task that holds what it has noted, by the key of the XCom.
+_NOTED = "_achieveit_links"
 
 
 class _XComLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the address that the task has noted; empty text where there is none. Never raises."""
+        noted = getattr(operator, _NOTED, {})
+        if (
+            self.xcom_key in noted
+        ):  # Airflow 3 asks in the task's own process: an XCom that is not there is an error line
+            return str(noted[self.xcom_key])
         address = None
         with _only_warning(self.name):
             address = get_xcom(ti_key, self.xcom_key)
@@ -56,9 +63,9 @@ class AchieveItPlanLink(_XComLink):
 
 def note_plan(context: Context, hook: AchieveItHook, plan_ids: Sequence[str]) -> None:
     """Note the address of the plan; of many plans in one task none is meant."""
-    if len(plan_ids) == 1:
-        with _only_warning(AchieveItPlanLink.name):
-            _note(context, AchieveItPlanLink.xcom_key, hook.plan_url(plan_ids[0]))
+    with _only_warning(AchieveItPlanLink.name):
+        address = hook.plan_url(plan_ids[0]) if len(plan_ids) == 1 else None
+        _note(context, AchieveItPlanLink.xcom_key, address)
 
 
 def note_snapshots(context: Context, store: Store, landed: Sequence[Manifest]) -> None:
@@ -66,14 +73,18 @@ def note_snapshots(context: Context, store: Store, landed: Sequence[Manifest]) -
 
     Iceberg tables lie where their catalog says, so there is none for them.
     """
-    if not landed or landed[0]["table_format"] == "iceberg":
-        return
-    first = landed[0]
-    folder = PLAN_ITEMS_TABLE
-    if len(landed) == 1 and first["table_format"] == "parquet":
-        folder = f"{table_prefix(PLAN_ITEMS_TABLE, first['plan_id'])}/snapshot={first['snapshot']}"
     with _only_warning(AchieveItSnapshotLink.name):
-        _note(context, AchieveItSnapshotLink.xcom_key, console_url(store.fs, store.uri(folder)))
+        address = None
+        if landed and landed[0]["table_format"] != "iceberg":
+            address = console_url(store.fs, store.uri(_folder(landed)))
+        _note(context, AchieveItSnapshotLink.xcom_key, address)
+
+
+def _folder(landed: Sequence[Manifest]) -> str:
+    first = landed[0]
+    if len(landed) == 1 and first["table_format"] == "parquet":
+        return f"{table_prefix(PLAN_ITEMS_TABLE, first['plan_id'])}/snapshot={first['snapshot']}"
+    return PLAN_ITEMS_TABLE
 
 
 def console_url(fs: Any, uri: str) -> str | None:
@@ -110,6 +121,9 @@ def _only_warning(name: str) -> Iterator[None]:
 
 
 def _note(context: Context, key: str, address: str | None) -> None:
+    task: Any = context.get("task")
+    if task is not None:
+        task.__dict__.setdefault(_NOTED, {})[key] = address or ""
     instance: Any = context.get("ti")
     if address and instance is not None:
         instance.xcom_push(key=key, value=address)
