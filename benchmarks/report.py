@@ -187,7 +187,7 @@ def portfolio(raw: dict[str, Any]) -> str:
         (f"of {many} and one of {raw['large']:,} items, as a multiple of that one alone", middle("peak_mb", "large_and_many", "large"), 1.2, most, ".2f"),
         ("resident memory after 1,000 exports in one process, as a multiple of after 200", middle("resident_mb", "at_end", "at_fifth"), 1.05, most, ".2f"),
         (f"XCom of one task with {many} and child tables, kB", raw["airflow"]["xcom_kb"], None, "", ".0f"),
-        (f"extras of its {raw['airflow']['events']} asset events, kB", raw["airflow"]["events_kb"], None, "", ".0f"),
+        (f"extras of {raw['airflow']['events']} of its asset events, kB", raw["airflow"]["events_kb"], None, "", ".0f"),
     ])  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def when(raw: dict[str, Any]) -> str:
     """When and where a part was measured."""
     rounds = f"{raw['rounds']} interleaved rounds" if raw["rounds"] > 1 else "one round"
     return (
-        f"Measured on {raw['date']} with `{raw['command']}`: {rounds} on a machine of {raw['machine']['cpus']} shared cores"
+        f"Version {raw['provider_version']}, measured on {raw['date']} with `{raw['command']}`: {rounds} on a machine of {raw['machine']['cpus']} shared cores"
         f" ({raw['machine']['system']})."
     )
 

@@ -22,6 +22,8 @@ import portfolio
 import year
 from environments import BUILD, HERE, PROJECT, python_of
 
+from airflow_provider_achieveit import __version__
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "peers": lambda options: against_peers.run(options.rounds, options.quick),
     "portfolio": lambda options: portfolio.run(options.rounds, options.quick),
@@ -50,6 +52,7 @@ def main() -> None:
     for part in options.parts or PARTS:
         results = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "provider_version": __version__,
             "command": f'make bench ARGS="{part} --{_SIZE.get(part, "rounds")} {getattr(options, _SIZE.get(part, "rounds"))}"',
             "rounds": options.rounds,
             "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
