@@ -67,6 +67,7 @@ def _exporter(url: str) -> Callable[[str], float]:
 
     from airflow_provider_achieveit.api.client import AchieveItClient
     from airflow_provider_achieveit.api.settings import ClientSettings
+    from airflow_provider_achieveit.lake.options import ExportOptions
     from airflow_provider_achieveit.lake.portfolio import export_plan
     from airflow_provider_achieveit.lake.sinks.objects import Store
     from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
@@ -75,7 +76,9 @@ def _exporter(url: str) -> Callable[[str], float]:
         client = AchieveItClient(KEY, ClientSettings(base_url=url, max_concurrency=1))
         with tempfile.TemporaryDirectory() as lake:
             start = time.process_time()
-            export_plan(client, ParquetSink(Store(LocalFileSystem(), lake)), plan)
+            export_plan(
+                client, ParquetSink(Store(LocalFileSystem(), lake)), plan, options=ExportOptions(on_drift="rescue")
+            )
             spent = time.process_time() - start
         client.close()
         return spent
