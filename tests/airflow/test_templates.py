@@ -32,8 +32,8 @@ GIVEN = {
     "changes": False,
     "on_plan_failure": "fail",
     "table_format": "parquet",
-    "iceberg_conn_id": "unused",
-    "iceberg_namespace": "unused",
+    "iceberg_conn_id": "iceberg_default",  # another one is refused where no Iceberg table is written
+    "iceberg_namespace": "achieveit",
 }
 
 
