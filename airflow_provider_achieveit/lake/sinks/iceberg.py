@@ -119,20 +119,26 @@ class _IcebergTable(LandedTable):
         return True
 
     def create(self) -> None:
-        from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, TableAlreadyExistsError
+        from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
 
         # Of other columns the files have no statistics; of text Iceberg would take the first 16 characters.
         metrics = {f"write.metadata.metrics.column.{name}": "full" for name in statistics_columns(self.name)}
         properties = {_DESTINATION: self._destination, "write.metadata.metrics.default": "none", **metrics}
         with self._explained("creating"):
-            with suppress(NamespaceAlreadyExistsError):
-                self._catalog.create_namespace_if_not_exists(self._namespace)
+            self._create_namespace()
             with suppress(TableAlreadyExistsError, CommitFailedException):
                 transaction = self._catalog.create_table_transaction(
                     self.key, landed_schema(self.name), properties=properties
                 )
                 with transaction, transaction.update_spec() as spec:
                     spec.add_identity(SNAPSHOT)
+
+    def _create_namespace(self) -> None:
+        try:
+            self._catalog.create_namespace_if_not_exists(self._namespace)
+        except Exception:
+            # Where two tasks create it at once, a SQL catalog lets through the error of its database.
+            self._catalog.load_namespace_properties(self._namespace)  # raises if it is not there
 
     def files(self, label: str | None = None) -> list[LandedFile]:
         if self._table is None:
