@@ -28,7 +28,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "on_plan_failure": partial(templates.choice, "on_plan_failure", choices=get_args(OnPlanFailure), default="fail"),
 }
 
-
 #: Of use only for Iceberg.
 _CATALOG = ("iceberg_conn_id", "iceberg_namespace")
 
@@ -98,8 +97,12 @@ def check_constants(values: Mapping[str, Any], given: Collection[str]) -> None:
 
 def _check_format(known: Mapping[str, Any]) -> None:
     """Make sure that the table format can be written, and that no argument is given which it has no use for."""
-    own = {name: known[name] for name in _CATALOG if name in known and known[name] != READERS[name](None)}
-    require_format(known["table_format"], own)
+    table_format = known["table_format"]
+    for name in _CATALOG if table_format != "iceberg" else ():
+        if name in known and known[name] != READERS[name](None):
+            what = f"{name} {shown(known[name])} is for table_format 'iceberg', but table_format is {table_format!r}"
+            raise AchieveItConfigError(f"{what}: leave {name} out, or choose 'iceberg'")
+    require_format(table_format)
 
 
 def _plan_ids(values: Mapping[str, Any], given: Collection[str]) -> list[str]:

@@ -7,7 +7,6 @@ what it has landed is counted afterwards. The runs of a round follow each other,
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -85,7 +84,7 @@ class Campaign:
         self._out = BUILD / "out"
         self._members: dict[int, int] = {}
         home = BUILD / "airflow-home"
-        self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | {
+        self._environment = measure.bare_environment() | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         }

@@ -6,7 +6,6 @@ export takes with them and without is compared, and its memory at a tenth of the
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import Any
 
@@ -36,7 +35,7 @@ def second_export(server: Server, plan: str, changes: str) -> tuple[measure.Cost
 
 def export(server: Server, *arguments: str) -> measure.Cost:
     """Run the program that exports one plan under one label."""
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment = measure.bare_environment()
     command = [python_of("airflow"), HERE / "peers" / "export_label.py", server.url, *arguments]
     return measure.run(command, environment, BUILD / "last.log")
 

@@ -32,6 +32,11 @@ class Cost:
     peak_mb: float
 
 
+def bare_environment() -> dict[str, str]:
+    """Return what a program needs of the caller's environment, and nothing that could change what it does."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
 def run(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> Cost:
     """Run a program to its end.
 

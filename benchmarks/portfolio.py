@@ -7,7 +7,6 @@ exports in one process; and a real Airflow, in which one task does what else map
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -73,9 +72,8 @@ class Programs:
         return str(out)
 
     def _run(self, environment: str, script: str, *arguments: str) -> measure.Cost:
-        names = ("PATH", "HOME", "LANG")
         command = [self._pythons[environment], HERE / "peers" / script, self._server.url, *arguments]
-        return measure.run(command, {name: os.environ[name] for name in names if name in os.environ}, self._log)
+        return measure.run(command, measure.bare_environment(), self._log)
 
 
 def programs(server: Server, plans: list[str], large: str, quick: bool) -> dict[str, Any]:

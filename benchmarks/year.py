@@ -7,7 +7,6 @@ Every build and every question is a process of its own. The results are in `docs
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -38,7 +37,7 @@ class Year:
         self._python = python
         self._days = days
         self._root = BUILD / "year"
-        self._environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self._environment = measure.bare_environment()
 
     def run(self) -> Iterator[dict[str, Any]]:
         shutil.rmtree(self._root, ignore_errors=True)

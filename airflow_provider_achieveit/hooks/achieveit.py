@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_achieveit._compat import AirflowException, BaseHook
+from airflow_provider_achieveit._connection import PLACEHOLDER, asked_plan_id, client_settings, plan_url_template
 from airflow_provider_achieveit.api.errors import (
     AchieveItConfigError,
     AchieveItError,
     AchieveItForbiddenError,
     AchieveItNotFoundError,
 )
-from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
-from airflow_provider_achieveit.api.validate import check_plan_id, is_given, shown, text
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.api.validate import shown
 from airflow_provider_achieveit.exceptions import as_task_errors
 from airflow_provider_achieveit.get_provider_info import (
-    FIELDS,
-    PLAN_URL,
-    TEST_PLAN_ID,
     UI_FIELD_BEHAVIOUR,
     conn_fields,
 )
@@ -40,7 +35,6 @@ log = logging.getLogger(__name__)
 
 #: Asked for by the connection test where the connection names no plan. Nobody's plan has this id.
 _NO_PLAN = "00000000-0000-0000-0000-000000000000"
-_PLACEHOLDER = "{plan_id}"
 _UNSURE = (
     "Whether the key is valid can't be told without a plan: set the extra test_plan_id to one that its user can view."
 )
@@ -143,8 +137,8 @@ class AchieveItHook(BaseHook):
         Raises:
             AchieveItConfigError: There is no such connection, or the template can't be used.
         """
-        template = _plan_url(self._connection())
-        return None if template is None else template.replace(_PLACEHOLDER, plan_id)
+        template = plan_url_template(self._connection())
+        return None if template is None else template.replace(PLACEHOLDER, plan_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one read-only request, and say how much it could verify.
@@ -157,8 +151,8 @@ class AchieveItHook(BaseHook):
         try:
             connection = self._connection()
             settings = replace(client_settings(connection), max_retry_seconds=0)
-            plan_id = _test_plan_id(connection)
-            _plan_url(connection)
+            plan_id = asked_plan_id(connection)
+            plan_url_template(connection)
             with AchieveItClient(connection.password, settings) as client:
                 version = client.plan(plan_id or _NO_PLAN).version()
         except AchieveItForbiddenError as error:
@@ -194,72 +188,3 @@ class AchieveItHook(BaseHook):
 def _decided(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     with as_task_errors():
         yield from items
-
-
-def client_settings(connection: Any) -> ClientSettings:
-    """Read the client's settings from a connection.
-
-    Raises:
-        AchieveItConfigError: A field can't be used.
-    """
-    extras = _extras(connection)
-    unknown = [shown(name) for name in extras if name not in FIELDS]
-    if unknown:
-        log.warning(
-            "The Airflow connection %s has extras that are unknown and change nothing: %s. Known are %s.",
-            shown(connection.conn_id),
-            ", ".join(unknown),
-            ", ".join(FIELDS),
-        )
-    names = FIELDS.keys() & extras.keys() - {TEST_PLAN_ID, PLAN_URL}
-    return ClientSettings(base_url=_base_url(connection), **{name: extras[name] for name in names})
-
-
-def _test_plan_id(connection: Any) -> str | None:
-    """Return the plan that the test button asks for, if the connection names one."""
-    plan_id = _extras(connection).get(TEST_PLAN_ID)
-    return check_plan_id(text(TEST_PLAN_ID, plan_id), TEST_PLAN_ID) if is_given(plan_id) else None
-
-
-def _plan_url(connection: Any) -> str | None:
-    """Return the template of the addresses of plans, if the connection has one: people will open them."""
-    value = _extras(connection).get(PLAN_URL)
-    if not is_given(value):
-        return None
-    template = text(PLAN_URL, value)
-    if not re.fullmatch(r"https?://[^\s@]+", template) or _PLACEHOLDER not in template:
-        what = "(it is not shown: it can hold a password)" if "@" in template else shown(template)
-        raise AchieveItConfigError(
-            f"{PLAN_URL} {what} is not an address that begins with https:// and has {_PLACEHOLDER} in it"
-        )
-    return template
-
-
-def _extras(connection: Any) -> dict[str, Any]:
-    """Read the extras. Airflow's own `extra_dejson` is empty when they can't be read, and defaults would be used."""
-    try:
-        extras = json.loads(connection.extra or "{}")
-    except ValueError:
-        extras = None
-    if not isinstance(extras, dict):
-        raise AchieveItConfigError(
-            f"The extra of the Airflow connection {shown(connection.conn_id)} is not a JSON object"
-        )
-    return extras
-
-
-def _base_url(connection: Any) -> str:
-    """Put the address together from host, schema (as Airflow calls a scheme) and port, whichever are set."""
-    host = connection.host or DEFAULT_BASE_URL
-    if "://" not in host:
-        if host.count(":") > 1 and not host.startswith("["):
-            host = f"[{host}]"  # an IPv6 address as Airflow takes it out of a connection's URI
-        host = f"{connection.schema or 'https'}://{host}"
-    if connection.port:
-        parts = urlsplit(host)
-        try:
-            if parts.port is None:
-                host = parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
-        except ValueError:
-            pass  # a malformed port: the check of the whole address names it
-    return host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -27,19 +27,12 @@ TableFormat = Literal["parquet", "delta", "iceberg"]
 _FORMAT_PACKAGES = {"delta": ("deltalake",), "iceberg": ("pyiceberg", "airflow.providers.apache.iceberg")}
 
 
-def require_format(table_format: str, catalog: Mapping[str, str] | None = None) -> None:
+def require_format(table_format: str) -> None:
     """Make sure that the packages of a table format are installed, without importing them.
 
-    Args:
-        table_format: `parquet`, `delta` or `iceberg`.
-        catalog: Arguments that were given for the catalog, which only Iceberg has.
-
     Raises:
-        AchieveItConfigError: A package is missing, or an argument is of no use.
+        AchieveItConfigError: One is missing.
     """
-    for name, value in (catalog or {}).items() if table_format != "iceberg" else ():
-        what = f"{name} {shown(value)} is for table_format 'iceberg', but table_format is {table_format!r}"
-        raise AchieveItConfigError(f"{what}: leave {name} out, or choose 'iceberg'")
     for package in _FORMAT_PACKAGES.get(table_format, ()):
         try:
             found = find_spec(package)

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from airflow_provider_achieveit.lake.manifest import TableEntry
 
 #: Rows that are moved together. Parquet ends its data pages where a chunk ends, so chunks have a fixed size as well:
 #: the API's pages leave no trace.
@@ -19,10 +23,16 @@ _CHUNK = 1_500
 #: Rows of a row group: about 15 MB of typical items wait for it. Larger ones cost an export more memory than they save
 #: elsewhere.
 ROW_GROUP = 4 * _CHUNK
-
-
 #: What writes files here, as their footers name it. Another version of pyarrow gives the same rows other bytes.
 WRITER = f"parquet-cpp-arrow version {pa.cpp_version}"
+
+
+def is_written_alike(entry: TableEntry) -> bool:
+    """Return whether a landed table, written again here, has the bytes that its manifest tells of.
+
+    Only a table format names the writer; a plain file is not written again.
+    """
+    return entry.get("written_by", WRITER) == WRITER
 
 
 @dataclass(frozen=True)

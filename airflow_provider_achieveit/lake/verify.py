@@ -21,7 +21,7 @@ from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAMa
 from airflow_provider_achieveit.lake.orphans import orphans
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Sink
-from airflow_provider_achieveit.lake.table_file import WRITER, TableFile
+from airflow_provider_achieveit.lake.table_file import TableFile, is_written_alike
 from airflow_provider_achieveit.lake.tables.changes import is_comparable, problems
 from airflow_provider_achieveit.lake.tables.declared import CHANGES_TABLE, SCHEMAS, schema_hash
 
@@ -147,7 +147,7 @@ class _Snapshots:
                 problem = self._sink.read_back(manifest, entry, file) or _file_problem(file, manifest, entry)
                 if problem is None:
                     whole[table] = TableFile(table, file, entry["rows"])
-                    self.other_bytes += whole[table].sha256 != entry["sha256"]
+                    self.other_bytes += not is_written_alike(entry)
                 else:
                     table_key = layout.table_key(table, manifest["plan_id"], manifest["snapshot"])
                     yield Finding("problem", table_key, problem)
@@ -212,7 +212,7 @@ class _Snapshots:
 
 def _file_problem(file: Path, manifest: Manifest, entry: TableEntry) -> str | None:
     """Return in what a file with the right hash is not what its manifest says, or None."""
-    if file.stat().st_size != entry["bytes"] and entry.get("written_by", WRITER) == WRITER:
+    if file.stat().st_size != entry["bytes"] and is_written_alike(entry):
         return f"has {file.stat().st_size} bytes, but its manifest says {entry['bytes']}"
     try:
         with pq.ParquetFile(file) as parquet:

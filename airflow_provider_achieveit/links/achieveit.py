@@ -37,9 +37,8 @@ class _XComLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the address that the task has noted; empty text where there is none. Never raises."""
         noted = getattr(operator, _NOTED, {})
-        if (
-            self.xcom_key in noted
-        ):  # Airflow 3 asks in the task's own process: an XCom that is not there is an error line
+        # Airflow 3 asks in the task's own process, and makes an error line of an XCom that is not there.
+        if self.xcom_key in noted:
             return str(noted[self.xcom_key])
         address = None
         with _only_warning(self.name):

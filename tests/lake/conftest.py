@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_achieveit.api.retry import Pauses
-from tests.lake.stores import EVERY, REMOTE, LocalStores
+from tests.lake.stores import EVERY, REMOTE, empty_stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,4 @@ def remote(request: pytest.FixtureRequest) -> RemoteStores:
 @pytest.fixture(params=EVERY)
 def stores(request: pytest.FixtureRequest) -> Stores:
     """An empty store of one kind: local files, or one behind real HTTP."""
-    if request.param == "files":
-        return LocalStores(request.getfixturevalue("tmp_path") / "lake")
-    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
-    stores.empty()
-    return stores
+    return empty_stores(request)

@@ -21,6 +21,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import boto3
 import gcsfs
+import pytest
 import requests
 import s3fs
 from fsspec.implementations.local import LocalFileSystem
@@ -338,3 +339,12 @@ class GcsStores(RemoteStores):
             url = f"{self.endpoint}/upload/storage/v1/b/{BUCKET}/o"
             requests.post(url, params={"uploadType": "media", "name": name}, data=body, timeout=30).raise_for_status()
             self.before_write = before_write
+
+
+def empty_stores(request: pytest.FixtureRequest) -> Stores:
+    """The store of the kind that a fixture is asked for, without any object."""
+    if request.param == "files":
+        return LocalStores(request.getfixturevalue("tmp_path") / "lake")
+    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
+    stores.empty()
+    return stores

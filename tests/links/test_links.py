@@ -70,6 +70,20 @@ def test_a_link_whose_xcom_cannot_be_read_is_not_there(link: Any, caplog: pytest
     assert f"There is no link {link.name!r}: " in caplog.text
 
 
+def test_a_task_without_addresses_is_not_asked_for_xcoms(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Airflow 3 asks for the links when the task ends, and makes an error line of an XCom that is not there."""
+    connection = {"conn_type": "achieveit", "host": sandbox.url, "password": sandbox.key}
+    monkeypatch.setenv("AIRFLOW_CONN_ACHIEVEIT_DEFAULT", json.dumps(connection))
+    for plans in ({"plan_id": "p1"}, {"plan_ids": ["p1", "one"]}):
+        operator = AchieveItExportOperator(task_id="x", destination=str(tmp_path), **plans)
+        operator.execute({"task": operator})  # type: ignore[typeddict-item]
+        key = SimpleNamespace(dag_id="d", task_id="x", run_id="r", map_index=-1)
+        assert [link.get_link(operator, ti_key=key) for link in operator.operator_extra_links] == ["", ""]
+    assert "There is no link" not in caplog.text
+
+
 def test_an_export_whose_address_cannot_be_noted_lands(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lake.stores import CONNECTED, EVERY, LocalStores
+from tests.lake.stores import CONNECTED, EVERY, LocalStores, empty_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,19 +56,14 @@ def s3(running_s3: S3Stores, monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 @pytest.fixture(params=CONNECTED)
 def remote(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RemoteStores:
-    """An empty store of one kind behind real HTTP, and the connection `lake_store` to it, where there can be one."""
+    """An empty store of one kind behind real HTTP, and the connection `lake_store` to it."""
     stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
     stores.empty()
-    if request.param in CONNECTED:
-        monkeypatch.setenv("AIRFLOW_CONN_LAKE_STORE", json.dumps(stores.connection))
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE_STORE", json.dumps(stores.connection))
     return stores
 
 
 @pytest.fixture(params=EVERY)
 def stores(request: pytest.FixtureRequest) -> Stores:
     """An empty destination of one kind."""
-    if request.param == "files":
-        return LocalStores(request.getfixturevalue("tmp_path") / "lake")
-    stores: RemoteStores = request.getfixturevalue(f"running_{request.param}")
-    stores.empty()
-    return stores
+    return empty_stores(request)

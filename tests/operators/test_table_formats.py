@@ -82,7 +82,10 @@ def test_arguments_that_do_not_fit_are_refused_when_the_file_is_parsed(given: di
 
 def test_a_template_is_looked_at_when_it_is_rendered() -> None:
     """What it will be is not known before."""
-    AchieveItExportOperator(**PLACE, table_format="{{ params.f }}", iceberg_conn_id="lake")
+    operator = AchieveItExportOperator(**PLACE, table_format="{{ params.f }}", iceberg_conn_id="lake")
+    operator.render_template_fields({"params": {"f": "delta"}})
+    with pytest.raises(AchieveItConfigError, match="iceberg_conn_id 'lake' is for table_format 'iceberg'"):
+        operator.execute({})
 
 
 def test_iceberg_lands_in_the_catalog_of_the_connection(
@@ -95,7 +98,10 @@ def test_iceberg_lands_in_the_catalog_of_the_connection(
         export(**iceberg).execute({})
     assert sandbox.requests == []
     monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", lake.connection())
-    manifest = export(**iceberg).execute({})
+    templates = {"iceberg_conn_id": "{{ params.catalog }}", "iceberg_namespace": "{{ params.name }}"}
+    operator = export(**iceberg | templates)
+    operator.render_template_fields({"params": {"catalog": "iceberg_default", "name": "plans"}})
+    manifest = operator.execute({})
     assert json.loads((lake.root / "_manifests/format.json").read_text()) == {"table_format": "iceberg"}
     assert lake.catalog().load_table("plans.plan_items").scan().count() == manifest["rows"]
     assert list(verify(open_lake(str(lake.root), iceberg_namespace="plans"))) == []

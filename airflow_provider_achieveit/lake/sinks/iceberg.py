@@ -134,11 +134,16 @@ class _IcebergTable(LandedTable):
                     spec.add_identity(SNAPSHOT)
 
     def _create_namespace(self) -> None:
+        from pyiceberg.exceptions import NoSuchNamespaceError
+
         try:
             self._catalog.create_namespace_if_not_exists(self._namespace)
         except Exception:
             # Where two tasks create it at once, a SQL catalog lets through the error of its database.
-            self._catalog.load_namespace_properties(self._namespace)  # raises if it is not there
+            with suppress(NoSuchNamespaceError):
+                self._catalog.load_namespace_properties(self._namespace)
+                return
+            raise
 
     def files(self, label: str | None = None) -> list[LandedFile]:
         if self._table is None:

@@ -26,7 +26,7 @@ from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
 from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
-from airflow_provider_achieveit.lake.table_file import WRITER
+from airflow_provider_achieveit.lake.table_file import is_written_alike
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 #: How often rows are removed when others commit to the table first.
@@ -164,7 +164,7 @@ class TableSink(Sink):
             if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
                 raise  # our own file: the disk is full
             return f"can't be read: {type(error).__name__}: {error!s:.200}"
-        if digest != entry["sha256"] and entry.get("written_by", WRITER) == WRITER:
+        if digest != entry["sha256"] and is_written_alike(entry):
             return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
         return None
 

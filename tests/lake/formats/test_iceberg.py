@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
+    from airflow_provider_achieveit.lake.sinks.base import Sink
 
 
 @pytest.fixture
@@ -51,6 +54,39 @@ def test_a_replacement_is_one_change_of_the_catalog(iceberg: IcebergLake, tmp_pa
     before = iceberg.commits()
     land(iceberg.sink(), tmp_path, {"a": ["2"]})
     assert iceberg.commits() == before + 1
+
+
+def test_the_first_tasks_of_a_catalog_make_its_namespace_side_by_side(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """A SQL catalog lets through the error of its database where another one was faster."""
+    plans = [f"p{number}" for number in range(6)]
+    for plan in plans:
+        (tmp_path / plan).mkdir()
+    sinks = [iceberg.sink() for _ in plans]
+    together = threading.Barrier(len(plans))
+
+    def first(sink: Sink, plan: str) -> None:
+        together.wait()
+        land(sink, tmp_path / plan, {plan: ["1"]})
+
+    with ThreadPoolExecutor(len(plans)) as pool:
+        list(pool.map(first, sinks, plans))
+    assert sorted(iceberg.table()["plan"].to_pylist()) == plans
+
+
+def test_a_catalog_that_cannot_be_written_to_says_so(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """The reason is the catalog's own, and not that there is no namespace."""
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    iceberg.catalog()
+    database = iceberg.root / "catalog.db"
+    catalog = SqlCatalog(
+        "read_only",
+        uri=f"sqlite:///file:{database}?mode=ro&uri=true",
+        warehouse=str(tmp_path),
+        init_catalog_tables="false",
+    )
+    with pytest.raises(AchieveItStoreError, match="readonly database"):
+        land(open_iceberg_sink(iceberg.store(), catalog, "achieveit"), tmp_path, {"a": ["1"]})
 
 
 def test_a_table_of_another_destination_is_refused(iceberg: IcebergLake, tmp_path: Path) -> None:
