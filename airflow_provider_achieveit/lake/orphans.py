@@ -35,7 +35,7 @@ def _among_manifests(sink: Sink) -> Iterator[tuple[str, ObjectState]]:
 
 def _of_tasks(sink: Sink) -> Iterator[tuple[str, ObjectState]]:
     """Yield what tasks remove when they end well: notes about their tries, and copies that were to be swapped in."""
-    for folder in (layout.RUNS, *sink.store.folders(layout.STAGING_PREFIX)):
+    for folder in (layout.RUNS, *sink.store.staging_folders()):
         yield from sink.store.find(folder)
 
 

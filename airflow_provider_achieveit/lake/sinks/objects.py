@@ -140,13 +140,9 @@ class Store:
             if state is not None:
                 yield path[start:], state
 
-    def folders(self, prefix: str) -> list[str]:
-        """Return the names of the folders directly below the root that begin with a prefix."""
-        with self._explained("listing", ""):
-            self.fs.invalidate_cache()
-            found = self.fs.ls(self._root, detail=True)
-        names = (entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory")
-        return [name for name in names if name.startswith(prefix)]
+    def staging_folders(self) -> list[str]:
+        """Return the names of the folders with copies that are about to be swapped in: local destinations have them."""
+        return [path.name for path in Path(self._root).glob(f"{STAGING_PREFIX}*")] if self.is_local else []
 
     def check(self) -> None:
         """Find out before the work whether there is a place to write to.
