@@ -88,7 +88,10 @@ def found(sink: Sink, grace: timedelta = NOW) -> list[tuple[str, str]]:
 
 @pytest.mark.slow  # it downloads and changes every object of a lake, several times over
 def test_it_is_alike_in_every_store(stores: Stores, fill: Callable[[Sink], None]) -> None:
-    """On local files, S3 and GCS: nothing is found in a whole lake; then what is removed, truncated, swapped, added."""
+    """On local files, S3 and GCS: nothing is found in a whole lake; then what is removed, truncated, swapped, added.
+
+    Only an export to local files makes a staging folder.
+    """
     fill(stores.sink())
     assert list(verify(stores.sink(), grace=NOW)) == []
     objects, added = stores.objects(), "plan_items/plan=p/snapshot=tue/part-0.parquet"
@@ -96,7 +99,7 @@ def test_it_is_alike_in_every_store(stores: Stores, fill: Callable[[Sink], None]
     stores.put(removed, None)
     stores.put(CHANGES, objects[CHANGES][:-1])
     stores.put(swapped, objects[ITEMS])
-    left = [added, RUN, STAGED]
+    left = [added, RUN, *([STAGED] if stores.sink().store.is_local else [])]
     for key in left:
         stores.put(key, b"left")
     notes = [("note", layout.manifest_key(plan, "tue")) for plan in ("empty", "one")]
