@@ -1,9 +1,12 @@
 """Export plans whenever they change: an asset watcher starts this DAG, there is no schedule at all.
 
-One watcher looks at all plans. Airflow can fold the events of several plans into one run: each run exports exactly the
-plans that its events name. Every run has a snapshot label of its own, so all states that were seen stay in the lake. An
-event is not announced again when its export fails: the retries are what mends that, and a nightly export
-(docs/change-detection.md) what catches the rest. Runs as it stands on the sandbox; needs Airflow 3.
+One watcher looks at all plans. Each run exports exactly the plans that its events name; Airflow can fold several events
+into one run. Then the run asks for all plans whether they differ from what has landed, with one small request for each,
+and exports those that do. That catches up on events for which Airflow starts no run (docs/change-detection.md) and on
+runs that failed; the first run lands all plans in this way.
+
+Each export has a snapshot label of its own, so all states that were seen stay in the lake. Runs as it stands on the
+sandbox; needs Airflow 3.
 """
 
 from __future__ import annotations
@@ -51,9 +54,16 @@ with DAG(
         # A run that somebody starts by hand has no events: it exports all plans.
         return plan_ids_of(triggering_asset_events or {}) or PLAN_IDS
 
-    AchieveItExportOperator(
-        task_id="export",
-        plan_ids=changed_plans(),
-        destination=DESTINATION,
-        snapshot="%Y-%m-%dT%H%M%SZ",
+    label = "%Y-%m-%dT%H%M%SZ"
+    export = AchieveItExportOperator(
+        task_id="export", plan_ids=changed_plans(), destination=DESTINATION, snapshot=label
     )
+    catch_up = AchieveItExportOperator(
+        task_id="catch_up",
+        plan_ids=PLAN_IDS,
+        destination=DESTINATION,
+        snapshot=label,
+        if_unchanged="skip",
+        trigger_rule="all_done",  # also after an export that failed
+    )
+    export >> catch_up

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from fsspec.implementations.local import LocalFileSystem
 
+from airflow_provider_achieveit.api.client import AchieveItClient
+from airflow_provider_achieveit.api.settings import ClientSettings
+from airflow_provider_achieveit.lake import ParquetSink, Store, export_plans
 from dev.local_airflow import LocalAirflow
 from dev.stage import EXAMPLE_DAGS, sandbox_and_airflow
 from tests.support.faulty_sandbox import Plan, Sandbox
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
 PLAN = "3f0a6c1e-52d4-4b8e-9c37-d1f6a2b40e01"
 SMALL_PLAN = "8b7d2e94-0c15-4f6a-a3d8-27e9b5c14f02"
+WATCHED = {PLAN: 2000, SMALL_PLAN: 30, "c5e19a70-6f38-4d2b-8a14-9e0b7d52c603": 30}
 WATCHER = "achieveit_event_driven"
 REPORT = "achieveit_report"
 POLL_INTERVAL = 2
@@ -35,6 +41,11 @@ class Stage:
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         return self.airflow.runs(dag_id)
+
+    def manifest(self, plan_id: str) -> dict[str, Any]:
+        """The latest manifest of a plan."""
+        found: dict[str, Any] = json.loads((self.lake / f"_manifests/plan={plan_id}/latest.json").read_text())
+        return found
 
     def wait_for_runs(self, dag_id: str, count: int) -> dict[str, Any]:
         """Wait until so many runs of a DAG have succeeded, and return the last one."""
@@ -86,14 +97,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     environment = {
         "TMPDIR": str(spool),
         "ACHIEVEIT_EXAMPLE_PLAN": PLAN,
-        "ACHIEVEIT_EXAMPLE_PLANS": PLAN,
+        "ACHIEVEIT_EXAMPLE_PLANS": ",".join(WATCHED),
         "ACHIEVEIT_EXAMPLE_LAKE": f"file://{lake}",
         "ACHIEVEIT_EXAMPLE_POLL_INTERVAL": str(POLL_INTERVAL),
         "ACHIEVEIT_TEST_PLANS": f"{PLAN} {SMALL_PLAN}",
     }
     with sandbox_and_airflow(
-        folder / "airflow", dags_folder=dags, plans={PLAN: 2000, SMALL_PLAN: 30}, environment=environment, make=Sandbox
+        folder / "airflow", dags_folder=dags, plans=WATCHED, environment=environment, make=Sandbox
     ) as (sandbox, airflow):
+        with AchieveItClient(sandbox.key, ClientSettings(base_url=sandbox.url)) as client:
+            export_plans(client, ParquetSink(Store(LocalFileSystem(), str(lake))), list(WATCHED), snapshot="before")
         for dag_id in (WATCHER, REPORT):
             airflow.unpause(dag_id)
         yield Stage(sandbox, airflow, lake, spool)

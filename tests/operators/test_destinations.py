@@ -16,6 +16,7 @@ from airflow_provider_achieveit._places import Place, parse_destination
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, latest_key, table_key
+from tests.support.servers import Ceph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,10 +151,10 @@ def test_rotated_credentials_are_used_by_the_next_export_of_the_process(
     operator = export(destination=s3.uri, destination_conn_id="aws_lake")
     operator.execute({})
     connection = json.loads(os.environ["AIRFLOW_CONN_AWS_LAKE"])
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps({**connection, "login": "rotated"}))
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_LAKE", json.dumps({**connection, "login": Ceph.second_key}))
     s3.signers.clear()
     operator.execute({})
-    assert s3.signers == {"rotated"}
+    assert s3.signers == {Ceph.second_key}
 
 
 def test_opening_a_store_again_and_again_keeps_nothing(s3: S3Stores) -> None:

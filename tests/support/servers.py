@@ -101,10 +101,10 @@ class Azurite(Server):
 
 
 class Ceph(Server):
-    """Ceph's S3 gateway, on one monitor and one disk, which is a file."""
+    """Ceph's S3 gateway, on one monitor and one disk, which is a file. Its user has two keys with one secret."""
 
     name = "ceph"
-    key, secret = "test-access", "test-secret"
+    key, second_key, secret = "test-access", "test-rotated", "test-secret"
 
     def start(self) -> None:
         self._environment = debian.environment(self.unpacked) | {"CEPH_CONF": str(self.folder / "ceph.conf")}
@@ -134,8 +134,9 @@ class Ceph(Server):
     def _wait_until_it_answers(self) -> None:
         super()._wait_until_it_answers()
         # The gateway knows nobody yet.
-        keys = [f"--access-key={self.key}", f"--secret={self.secret}"]
-        self._call("radosgw-admin", "-n", "client.rgw", "user", "create", "--uid=t", "--display-name=t", *keys)
+        admin, secret = ("radosgw-admin", "-n", "client.rgw"), f"--secret={self.secret}"
+        self._call(*admin, "user", "create", "--uid=t", "--display-name=t", f"--access-key={self.key}", secret)
+        self._call(*admin, "key", "create", "--uid=t", f"--access-key={self.second_key}", secret)
 
     def _call(self, *command: str) -> None:
         environment = clean_environment(**self._environment)

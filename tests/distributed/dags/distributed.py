@@ -39,11 +39,8 @@ watchers = [
     for number, plan_id in enumerate(WATCHED)
 ]
 watched = Asset("distributed://watched", watchers=watchers)
+# As the event-driven example: Airflow 3.3 starts no run for some of the events that come at the same moment.
 with DAG("watching", schedule=[watched], user_defined_macros={"plan_ids_of": plan_ids_of}, **ARGUMENTS):
-    AchieveItExportOperator(
-        task_id="export",
-        plan_ids="{{ plan_ids_of(triggering_asset_events) }}",
-        destination=f"{LAKE}/watched",
-        snapshot="{{ run_id | replace(':', '') | replace('+', '') }}",
-        **STORE,
-    )
+    target = {"destination": f"{LAKE}/watched", "snapshot": "%Y-%m-%dT%H%M%S%fZ", **STORE}
+    named = AchieveItExportOperator(task_id="export", plan_ids="{{ plan_ids_of(triggering_asset_events) }}", **target)
+    named >> AchieveItExportOperator(task_id="catch_up", plan_ids=WATCHED, if_unchanged="skip", **target)
