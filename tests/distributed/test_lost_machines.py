@@ -45,6 +45,7 @@ def test_a_worker_is_lost_in_the_middle_of_a_portfolio_and_of_mapped_exports(sta
 
 def test_a_triggerer_is_lost_while_sensors_wait_and_watchers_watch(stage: Stage) -> None:
     """The other one goes on with all of them, and sees what was edited when nobody looked."""
+    stage.wait("portfolio", stage.airflow.trigger("portfolio"))  # what the sensors compare with
     run_id = stage.airflow.trigger("waiting")
     everything = len(PLANS) + len(WATCHED)
     stage.airflow.wait_until(

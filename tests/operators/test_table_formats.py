@@ -13,9 +13,11 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.verify import verify
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 from airflow_provider_achieveit.verify import open_lake
-from tests.lake.formats.lakes import IcebergLake
+from tests.lake.formats.lakes import GlueLake, IcebergLake
+from tests.lake.stores import S3Stores
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.operators.conftest import Export
@@ -88,11 +90,20 @@ def test_a_template_is_looked_at_when_it_is_rendered() -> None:
         operator.execute({})
 
 
+@pytest.fixture(params=["sql", "glue"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IcebergLake]:
+    """Nothing has landed, in a catalog of each kind."""
+    if request.param == "sql":
+        yield IcebergLake(tmp_path / "lake")
+    else:
+        with S3Stores() as aws:
+            yield GlueLake(tmp_path / "lake", aws)
+
+
 def test_iceberg_lands_in_the_catalog_of_the_connection(
-    export: Export, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    export: Export, sandbox: Sandbox, lake: IcebergLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By Airflow's own provider; a catalog that is not there costs no request."""
-    lake = IcebergLake(tmp_path / "lake")
+    """By Airflow's own provider, and again under the same label; a catalog that is not there costs no request."""
     iceberg = {"table_format": "iceberg", "destination": str(lake.root), "iceberg_namespace": "plans"}
     with pytest.raises(AchieveItConfigError, match="no Airflow connection 'iceberg_default'"):
         export(**iceberg).execute({})
@@ -102,6 +113,9 @@ def test_iceberg_lands_in_the_catalog_of_the_connection(
     operator = export(**iceberg | templates)
     operator.render_template_fields({"params": {"catalog": "iceberg_default", "name": "plans"}})
     manifest = operator.execute({})
+    sandbox.plan("p1").delete()
+    again = operator.execute({})
+    assert again["rows"] == manifest["rows"] - 1
     assert json.loads((lake.root / "_manifests/format.json").read_text()) == {"table_format": "iceberg"}
-    assert lake.catalog().load_table("plans.plan_items").scan().count() == manifest["rows"]
+    assert lake.catalog().load_table("plans.plan_items").scan().count() == again["rows"]
     assert list(verify(open_lake(str(lake.root), iceberg_namespace="plans"))) == []

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_achieveit.lake.sinks.base import Sink
     from airflow_provider_achieveit.lake.sinks.table_sink import TableSink
+    from tests.lake.stores import S3Stores
 
 OPTIONS = {"dictionary": DICTIONARY_COLUMNS, "statistics": STATISTICS_COLUMNS}
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
@@ -145,7 +146,7 @@ class IcebergLake(Lake):
         """The catalog as an Airflow connection."""
         self.root.mkdir(parents=True, exist_ok=True)
         properties = self._properties()
-        return json.dumps({"conn_type": "iceberg", "host": properties.pop("uri"), "extra": properties})
+        return json.dumps({"conn_type": "iceberg", "host": properties.pop("uri", None), "extra": properties})
 
     def sink(self) -> TableSink:
         return open_iceberg_sink(self.store(), self.catalog(), "achieveit")
@@ -168,6 +169,24 @@ class IcebergLake(Lake):
 
     def files(self, name: str = "plan_items") -> list[str]:
         return [task.file.file_path for task in self._open(name).scan().plan_files()]
+
+
+class GlueLake(IcebergLake):
+    """Iceberg with Glue as the catalog and the warehouse on S3, as moto plays both; the manifests are local files.
+
+    Args:
+        root: The destination, a local directory.
+        aws: moto.
+    """
+
+    def __init__(self, root: Path, aws: S3Stores) -> None:
+        super().__init__(root)
+        self._aws = aws
+
+    def _properties(self) -> dict[str, str]:
+        access = {"endpoint": self._aws.endpoint, "access-key-id": self._aws.key, "secret-access-key": self._aws.secret}
+        services = {f"{service}.{name}": value for service in ("glue", "s3") for name, value in access.items()}
+        return {"type": "glue", "glue.region": "us-east-1", "warehouse": f"{self._aws.uri}/warehouse", **services}
 
 
 def item(item_id: str, **columns: Any) -> dict[str, Any]:
