@@ -17,6 +17,8 @@ MAKEFLAGS += --no-builtin-rules
 
 # Nothing here may touch the Airflow, or use the connections, of whoever calls make.
 unexport $(filter AIRFLOW% _AIRFLOW%,$(.VARIABLES)) PYTHONPATH PYTHONHOME VIRTUAL_ENV SPARK_HOME
+# Tests start hundreds of programs, which would compile Airflow again and again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list

@@ -91,31 +91,32 @@ def test_a_template_is_looked_at_when_it_is_rendered() -> None:
 
 
 @pytest.fixture(params=["sql", "glue"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IcebergLake]:
+def iceberg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IcebergLake]:
     """Nothing has landed, in a catalog of each kind."""
     if request.param == "sql":
         yield IcebergLake(tmp_path / "lake")
     else:
         with S3Stores() as aws:
+            aws.empty()
             yield GlueLake(tmp_path / "lake", aws)
 
 
 def test_iceberg_lands_in_the_catalog_of_the_connection(
-    export: Export, sandbox: Sandbox, lake: IcebergLake, monkeypatch: pytest.MonkeyPatch
+    export: Export, sandbox: Sandbox, iceberg: IcebergLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By Airflow's own provider, and again under the same label; a catalog that is not there costs no request."""
-    iceberg = {"table_format": "iceberg", "destination": str(lake.root), "iceberg_namespace": "plans"}
+    place = {"table_format": "iceberg", "destination": str(iceberg.root), "iceberg_namespace": "plans"}
     with pytest.raises(AchieveItConfigError, match="no Airflow connection 'iceberg_default'"):
-        export(**iceberg).execute({})
+        export(**place).execute({})
     assert sandbox.requests == []
-    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", lake.connection())
+    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", iceberg.connection())
     templates = {"iceberg_conn_id": "{{ params.catalog }}", "iceberg_namespace": "{{ params.name }}"}
-    operator = export(**iceberg | templates)
+    operator = export(**place | templates)
     operator.render_template_fields({"params": {"catalog": "iceberg_default", "name": "plans"}})
     manifest = operator.execute({})
     sandbox.plan("p1").delete()
     again = operator.execute({})
     assert again["rows"] == manifest["rows"] - 1
-    assert json.loads((lake.root / "_manifests/format.json").read_text()) == {"table_format": "iceberg"}
-    assert lake.catalog().load_table("plans.plan_items").scan().count() == again["rows"]
-    assert list(verify(open_lake(str(lake.root), iceberg_namespace="plans"))) == []
+    assert json.loads((iceberg.root / "_manifests/format.json").read_text()) == {"table_format": "iceberg"}
+    assert iceberg.catalog().load_table("plans.plan_items").scan().count() == again["rows"]
+    assert list(verify(open_lake(str(iceberg.root), iceberg_namespace="plans"))) == []
