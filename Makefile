@@ -7,6 +7,8 @@ AIRFLOWS := 2.11 3.0 3.1 3.2 3.3
 SPARKS := 3.5 4
 AZURITE := 3.37.0
 CONSTRAINTS := constraints/airflow-3.3.txt
+# Tests wait as often as they compute, so two cores have room for four of them.
+PARALLEL := --numprocesses=4 --dist=worksteal
 # More arguments for what a target runs: make test ARGS="-k client -x"
 ARGS :=
 
@@ -30,19 +32,19 @@ demo: $(VENV)/.installed ## Export three sandbox plans with a real Airflow into 
 
 .PHONY: test
 test: $(VENV)/.installed ## Run the tests (ARGS="-k name" for some of them)
-	@$(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.installed ## Run the tests that take minutes: kills at every step, races, installations
-	@$(PY) -m pytest -m "slow and not e2e and not spark and not distributed" --numprocesses=logical --maxprocesses=4 --dist=load $(ARGS)
+	@$(PY) -m pytest -m "slow and not e2e and not spark and not distributed" $(PARALLEL) $(ARGS)
 
 .PHONY: test-more
 test-more: $(VENV)/.installed ## Run all tests with thousands of random schedules (hours)
-	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e and not spark and not distributed" --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@ACHIEVEIT_SCHEDULES=4000 ACHIEVEIT_ITEMS=400 $(PY) -m pytest -m "not e2e and not spark and not distributed" $(PARALLEL) $(ARGS)
 
 .PHONY: test-oldest
 test-oldest: $(VENV)-oldest/.installed ## Run the tests of api and lake on the oldest packages that pyproject.toml allows
-	@ACHIEVEIT_SCHEDULES=40 $(VENV)-oldest/bin/python -m pytest tests/api tests/lake --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+	@ACHIEVEIT_SCHEDULES=40 $(VENV)-oldest/bin/python -m pytest tests/api tests/lake $(PARALLEL) $(ARGS)
 
 .PHONY: test-spark
 test-spark: $(SPARKS:%=test-spark-%) ## Read and query lakes with Spark 3.5 and 4 (needs Java 17; make test-spark-4 for one)

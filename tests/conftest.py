@@ -48,6 +48,7 @@ def running_sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(running_sandbox: Sandbox) -> Sandbox:
     """A local AchieveIt API with the plans `p1` (25 items), `one` (one item) and `empty`."""
+    running_sandbox.wait_until_idle()  # requests of the test before are not this one's
     for plan_id in list(running_sandbox.plans):
         running_sandbox.remove_plan(plan_id)
     for plan_id, items in {"p1": 25, "one": 1, "empty": 0}.items():

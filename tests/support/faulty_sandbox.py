@@ -241,6 +241,18 @@ class Sandbox(shipped.Sandbox):
                 addresses.add(connection.getpeername())
         return addresses
 
+    def wait_until_idle(self) -> None:
+        """Return when all has been dealt with that clients sent before they left: nothing of it comes later."""
+        assert self._server is not None
+        connections, end = self._server.connections, time.monotonic() + 30
+        with socket.create_connection((self.host, self.port)) as last:  # is accepted after all who came before
+            while last.getsockname() not in self.transports:
+                assert time.monotonic() < end
+                time.sleep(0.001)
+        while any(_has_more(connection) for connection in list(connections)):
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
     @property
     def requests(self) -> list[LoggedRequest]:
         """The requests since the last reset, except those to the control endpoints."""
@@ -321,3 +333,12 @@ def _faulty_answer(fault: Fault) -> Answer:
     if "retry_after_date" in fault:
         answer.headers.append(("retry-after", formatdate(time.time() + fault["retry_after_date"], usegmt=True)))
     return answer
+
+
+def _has_more(connection: socket.socket) -> bool:
+    """Whether there is something to read from a connection, or its client has left."""
+    try:
+        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:  # nothing yet, or it has ended here as well
+        return False
+    return True
