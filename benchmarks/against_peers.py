@@ -39,8 +39,9 @@ class Peer:
 PEERS = {
     "floor": Peer("plain", "floor.py"),
     "floor, 4 threads": Peer("plain", "floor.py", ("4",)),
-    "export_plan": Peer("airflow", "export_plan.py"),
-    "export_plan, 1 at a time": Peer("airflow", "export_plan.py", ("1",)),
+    "export_plan": Peer("airflow", "export_plan.py", ("4", "-")),
+    "export_plan, changes": Peer("airflow", "export_plan.py", ("4", "changes")),
+    "export_plan, 1 at a time": Peer("airflow", "export_plan.py", ("1", "-")),
     "export operator": Peer("airflow", "export_operator.py"),
     "dlt, Arrow, deferred": Peer("dlt", "dlt_arrow.py"),
     "dlt rest_api, flat": Peer("dlt", "dlt_rest_api.py", ("0",)),

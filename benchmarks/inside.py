@@ -44,19 +44,22 @@ def small(url: str, plan: str, empty: str) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as lake:
 
-        def export(plan_id: str) -> float:
-            operator = AchieveItExportOperator(task_id="export", plan_id=plan_id, destination=f"file://{lake}")
+        def export(plan_id: str, changes: bool = False) -> float:
+            operator = AchieveItExportOperator(
+                task_id="export", plan_id=plan_id, destination=f"file://{lake}", changes=changes
+            )
             start = time.process_time()
             manifest = operator.execute({})
             costs.append(manifest["requests"])
             return time.process_time() - start
 
         costs: list[int] = []
-        with_imports = export(empty)
+        with_imports = export(empty, changes=True)
         return {
             "with_imports_ms": with_imports * 1e3,
             "first_ms": export(plan) * 1e3,
             "later_ms": statistics.median(export(plan) for _ in range(5)) * 1e3,
+            "with_changes_ms": statistics.median(export(plan, changes=True) for _ in range(5)) * 1e3,
             "requests": costs[-1],
         }
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 OURS, FLOOR, ARROW, NAIVE = "export_plan", "floor", "dlt, Arrow, deferred", "requests + pandas"
-ONE_AT_A_TIME = "export_plan, 1 at a time"
+WITH_CHANGES, ONE_AT_A_TIME = "export_plan, changes", "export_plan, 1 at a time"
 IMPORTS = "export operator, imports only"
 _LABELS = {
-    OURS: "this package, `export_plan`",
+    OURS: "this package, `export_plan` without changes",
+    WITH_CHANGES: "this package, `export_plan`",
     "export operator": "this package, the operator",
-    ONE_AT_A_TIME: "this package, one request at a time",
+    ONE_AT_A_TIME: "this package without changes, one request at a time",
 }
 
 

@@ -245,7 +245,8 @@ class Sandbox(shipped.Sandbox):
         """Return when all has been dealt with that clients sent before they left: nothing of it comes later."""
         assert self._server is not None
         connections, end = self._server.connections, time.monotonic() + 30
-        with socket.create_connection((self.host, self.port)) as last:  # is accepted after all who came before
+        with socket.socket() as last:
+            last.connect((self.host, self.port))  # is accepted after all who came before
             while last.getsockname() not in self.transports:
                 assert time.monotonic() < end
                 time.sleep(0.001)

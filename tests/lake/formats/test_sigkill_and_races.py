@@ -51,6 +51,7 @@ class Lander:
 @pytest.fixture
 def start(lake: Lake) -> Iterator[Start]:
     """Starts programs that land in the lake."""
+    lake.sink()  # makes the catalog's database, which pyiceberg cannot do in two processes at once
     with ExitStack() as stack:
 
         def begin() -> Lander:
