@@ -95,8 +95,9 @@ def speed(results: Results) -> str:
     head = (f"{large:,} items", "CPU s", "peak MB", f"s with {results.latency * 1e3:.0f} ms a request")
     raw = results.raw
     versions = raw["versions"]["airflow"] | raw["versions"]["dlt"]
+    rounds = f"Medians of {raw['rounds']} rounds" if raw["rounds"] > 1 else "One round"
     how = (
-        f"Medians of {raw['rounds']} rounds of `{raw['command']}` on {raw['date']}; Airflow {versions['apache-airflow']}, "
+        f"{rounds} of `{raw['command']}` on {raw['date']}; Airflow {versions['apache-airflow']}, "
         f"pyarrow {versions['pyarrow']}, pandas {versions['pandas']}, dlt {versions['dlt']}. Believe ratios, not seconds."
     )
     return f"{_table(head, rows)}\n\n{how}"
@@ -228,7 +229,7 @@ def when(raw: dict[str, Any]) -> str:
 
 def stages(results: Results) -> str:
     names = results.raw["inside"]["stages"][0]
-    order = ("download", "decode", "type", "check", "encode", "hash", "upload", "rest")
+    order = ("download", "decode", "type", "check", "changes", "encode", "hash", "upload", "rest")
     middles = {name: results.inside("stages", name) for name in order if name in names}
     whole = sum(middles.values())
     return _table(
