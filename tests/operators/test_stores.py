@@ -154,3 +154,35 @@ def test_the_verify_command_uses_the_connection(
     assert main(arguments) == 1
     assert f"problem  {DATA}  has the SHA-256" in capsys.readouterr().out
     assert main([*arguments[:-1], remote.uri.replace(BUCKET, "no-such-bucket")]) == 2
+
+
+@pytest.mark.skipif(SERVERS is None, reason="Azure's packages are in the environment of `make test-stores`")
+@pytest.mark.usefixtures("running_azure")
+@pytest.mark.parametrize(
+    ("fields", "host"),
+    [
+        (
+            {"connection_string": "AccountName=us;AccountKey=a2V5;EndpointSuffix=core.windows.net"},
+            "us.dfs.core.windows.net",
+        ),
+        (
+            {"connection_string": "BlobEndpoint=https://us.blob.core.windows.net/;SharedAccessSignature=sv=1"},
+            "us.dfs.core.windows.net",
+        ),
+        ({"account_name": "us", "account_key": "a2V5"}, "us.dfs.core.windows.net"),
+        (
+            {"connection_string": "AccountName=us;AccountKey=a2V5;EndpointSuffix=core.usgovcloudapi.net"},
+            "us.dfs.core.usgovcloudapi.net",
+        ),
+    ],
+)
+def test_lineage_names_a_container_by_its_account(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], host: str
+) -> None:
+    """Whichever way the connection says which account it is, and whichever scheme the destination has."""
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE_STORE", json.dumps({"conn_type": "wasb", "extra": fields}))
+    for scheme in ("abfs", "abfss"):
+        target = {"destination": f"{scheme}://{BUCKET}/x", "destination_conn_id": "lake_store"}
+        operator = AchieveItExportOperator(task_id="export", plan_id="p1", changes=False, **target)
+        [output] = operator.get_openlineage_facets_on_start().outputs
+        assert (output.namespace, output.name) == (f"abfss://{BUCKET}@{host}", "x/plan_items/plan=p1")
