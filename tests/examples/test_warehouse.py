@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -53,6 +54,14 @@ MANIFEST = {
 def example() -> dict[str, Any]:
     """The names of the example's module."""
     return runpy.run_path(str(EXAMPLE))
+
+
+def test_the_load_that_the_docs_show_is_that_of_the_example(example: dict[str, Any]) -> None:
+    """Without the statements that make the table, and with dots for what depends on the snapshot."""
+    [shown] = re.findall(r"```sql\n(.*?)```", (EXAMPLE.parents[1] / "docs/warehouses.md").read_text(), re.DOTALL)
+    dots = {"lake": "…", "plan": "…", "label": "…"}
+    load = example["LOADS"]["duckdb"].format(table="plan_items", key="plan_items.parquet", **dots)
+    assert shown == load[load.index("begin;") :]
 
 
 @pytest.mark.parametrize("warehouse", LAKES)
