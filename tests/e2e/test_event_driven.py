@@ -84,6 +84,9 @@ def test_edits_of_all_plans_at_once_all_land(stage: Stage) -> None:
         return all(stage.manifest(plan_id)["version"]["last_updated"][:26] == edited[plan_id] for plan_id in WATCHED)
 
     stage.airflow.wait_until(landed, "all edited plans to land")
+    stage.airflow.wait_until(
+        lambda: {run["state"] for run in stage.runs(WATCHER)} == {"success"}, "the last run to end"
+    )
 
 
 def test_the_key_is_nowhere_in_the_database_or_the_logs(stage: Stage) -> None:

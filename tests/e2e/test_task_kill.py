@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from tests.e2e.conftest import PLAN, WATCHER, Stage
+from tests.e2e.conftest import PLAN, Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+DAG = "killed_export"
 
 
 def _objects(stage: Stage) -> dict[str, bytes]:
@@ -25,7 +27,7 @@ def _trigger(stage: Stage) -> str:
 
     def started() -> str:
         with suppress(requests.HTTPError):
-            return stage.airflow.trigger(WATCHER)
+            return stage.airflow.trigger(DAG)
         return ""
 
     return stage.airflow.wait_until(started, "a run to start")
@@ -38,17 +40,18 @@ def _page_requests(stage: Stage) -> list[object]:
 def test_a_killed_export_changes_nothing_and_leaves_nothing(stage: Stage) -> None:
     """What landed before is there byte for byte; the next run lands, and no temporary file is left after it."""
     airflow, sandbox = stage.airflow, stage.sandbox
-    assert airflow.wait_for_run(WATCHER, _trigger(stage)) == "success"
+    airflow.unpause(DAG)
+    assert airflow.wait_for_run(DAG, _trigger(stage)) == "success"
     before = _objects(stage)
     sandbox.reset_requests()
     sandbox.latency = 8
     run_id = _trigger(stage)
     airflow.wait_until(lambda: len(_page_requests(stage)) >= 2, "an export in the middle of its pages")
 
-    task = f"dags/{WATCHER}/dagRuns/{quote(run_id, safe='')}/taskInstances/export"
+    task = f"dags/{DAG}/dagRuns/{quote(run_id, safe='')}/taskInstances/export"
     airflow.api("PATCH", task, json={"new_state": "failed"})
 
-    assert airflow.wait_for_run(WATCHER, run_id) == "failed"
+    assert airflow.wait_for_run(DAG, run_id) == "failed"
     airflow.wait_until(
         lambda: all(request.finished is not None for request in _page_requests(stage)), "the end of its requests"
     )
@@ -59,9 +62,9 @@ def test_a_killed_export_changes_nothing_and_leaves_nothing(stage: Stage) -> Non
     assert _objects(stage) == before
 
     run_id = _trigger(stage)
-    assert airflow.wait_for_run(WATCHER, run_id) == "success"
+    assert airflow.wait_for_run(DAG, run_id) == "success"
     after = _objects(stage)
-    (manifest,) = airflow.xcom(WATCHER, run_id, "export")
+    manifest = airflow.xcom(DAG, run_id, "export")
     keys = {file["key"] for file in manifest["files"]}
     assert set(after) == {*before, *keys, f"_manifests/plan={PLAN}/snapshot={manifest['snapshot']}.json"}
     landed = f"plan_items/plan={PLAN}/snapshot={manifest['snapshot']}/plan_items.parquet"
