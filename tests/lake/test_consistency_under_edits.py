@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.lake.support import Connect
     from tests.support.faulty_sandbox import Sandbox
 
-SCHEDULES = int(os.environ.get("ACHIEVEIT_SCHEDULES", "200"))
+SCHEDULES = int(os.environ.get("ACHIEVEIT_SCHEDULES", "120"))
 
 edits = st.builds(
     Edit,

@@ -90,7 +90,7 @@ def test_a_template_is_looked_at_when_it_is_rendered() -> None:
         operator.execute({})
 
 
-@pytest.fixture(params=["sql", "glue"])
+@pytest.fixture(params=["sql", pytest.param("glue", marks=pytest.mark.slow)])
 def iceberg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IcebergLake]:
     """Nothing has landed, in a catalog of each kind."""
     if request.param == "sql":
