@@ -17,6 +17,7 @@ from airflow_provider_achieveit.api.errors import (
     AchieveItServerError,
 )
 from airflow_provider_achieveit.api.plan import Window
+from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.api.retry import Pauses
 from tests.api.raw_server import RawServer, answering, response
 from tests.support.faulty_sandbox import Sandbox
@@ -213,6 +214,32 @@ def test_who_waits_for_a_slot_does_not_send_into_a_pause(connect: Connect, sandb
     first, *others = sandbox.requests
     assert len(others) == 3
     assert all(request.arrived - first.arrived >= 1.49 for request in others)
+
+
+def test_a_pause_that_is_on_already_is_not_part_of_a_call_s_patience(connect: Connect, sandbox: Sandbox) -> None:
+    """Who comes in the midst of another call's pause can still wait out one of its own."""
+    sandbox.script(*({"at": number, "fault": {"status": 429, "retry_after": 1}} for number in (1, 2, 3)))
+    client = connect(max_retry_seconds=1.6, max_concurrency=2)
+    outcomes: list[PlanVersion | AchieveItError] = []
+
+    def ask() -> None:
+        try:
+            outcomes.append(client.get_plan_version("p1"))
+        except AchieveItError as error:
+            outcomes.append(error)
+
+    first, second = Thread(target=ask), Thread(target=ask)
+    first.start()
+    while not sandbox.requests or sandbox.requests[0].finished is None:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    second.start()
+    for thread in (first, second):
+        thread.join()
+    gave_up, waited = outcomes
+    assert isinstance(gave_up, AchieveItRateLimitError)
+    assert isinstance(waited, PlanVersion)
+    assert len(sandbox.requests) == 4
 
 
 def test_429_for_ever_ends_with_few_requests(connect: Connect, sandbox: Sandbox) -> None:
