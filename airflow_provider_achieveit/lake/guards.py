@@ -6,14 +6,13 @@ import logging
 from collections.abc import Iterator
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.lake.errors import AchieveItDriftError, AchieveItGuardError
 from airflow_provider_achieveit.lake.manifest import Manifest
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.read.pages import Snapshot
 from airflow_provider_achieveit.lake.schema import ITEM_FIELDS, Field
-from airflow_provider_achieveit.lake.table_file import TableFile
+from airflow_provider_achieveit.lake.table_file import TableFile, open_parquet
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ def _has_values(items: TableFile, names: list[str]) -> bool:
             return True
         known.append(field)
         fields = field.fields
-    with pq.ParquetFile(items.path) as file:
+    with open_parquet(items.path) as file:
         for group in range(file.num_row_groups):
             values = file.read_row_group(group, [known[0].column], use_threads=False).column(0)
             for field in known[1:]:

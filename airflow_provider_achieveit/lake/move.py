@@ -17,7 +17,7 @@ from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Sink
 from airflow_provider_achieveit.lake.sinks.data_files import BATCH
 from airflow_provider_achieveit.lake.sinks.null_lists import without_null_lists
-from airflow_provider_achieveit.lake.table_file import TableFile
+from airflow_provider_achieveit.lake.table_file import TableFile, open_parquet
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _compare(source: Sink, destination: Sink, manifest: Manifest) -> None:
 
 def _has_same_rows(original: TableFile, moved: TableFile, *, null_lists: bool) -> bool:
     """Compare two files of one table; without null lists, those of the original count as empty."""
-    with pq.ParquetFile(original.path) as ours, pq.ParquetFile(moved.path) as theirs:
+    with open_parquet(original.path) as ours, open_parquet(moved.path) as theirs:
         pairs = zip(ours.iter_batches(BATCH), theirs.iter_batches(BATCH), strict=True)
         return ours.metadata.num_rows == theirs.metadata.num_rows and all(
             (one if null_lists else without_null_lists(one)).equals(other) for one, other in pairs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,15 @@ _CHUNK = 1_500
 ROW_GROUP = 4 * _CHUNK
 #: What writes files here, as their footers name it. Another version of pyarrow gives the same rows other bytes.
 WRITER = f"parquet-cpp-arrow version {pa.cpp_version}"
+
+
+def open_parquet(source: Any) -> pq.ParquetFile:
+    """Open a Parquet file that will be read part by part: as pyarrow would open it, all parts stay in memory.
+
+    Args:
+        source: A path, or a file that is open.
+    """
+    return pq.ParquetFile(source, pre_buffer=False)
 
 
 def is_written_alike(entry: TableEntry) -> bool:

@@ -21,7 +21,7 @@ from airflow_provider_achieveit.lake.manifest import MAX_BYTES, Manifest, NotAMa
 from airflow_provider_achieveit.lake.orphans import orphans
 from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Sink
-from airflow_provider_achieveit.lake.table_file import TableFile, is_written_alike
+from airflow_provider_achieveit.lake.table_file import TableFile, is_written_alike, open_parquet
 from airflow_provider_achieveit.lake.tables.changes import is_comparable, problems
 from airflow_provider_achieveit.lake.tables.declared import CHANGES_TABLE, SCHEMAS, schema_hash
 
@@ -215,7 +215,7 @@ def _file_problem(file: Path, manifest: Manifest, entry: TableEntry) -> str | No
     if file.stat().st_size != entry["bytes"] and is_written_alike(entry):
         return f"has {file.stat().st_size} bytes, but its manifest says {entry['bytes']}"
     try:
-        with pq.ParquetFile(file) as parquet:
+        with open_parquet(file) as parquet:
             rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
     except (OSError, pa.ArrowException) as error:
         return f"is not Parquet: {error!s:.150}"

@@ -14,6 +14,7 @@ from airflow_provider_achieveit.lake import layout
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plans
 from tests.lake.stores import LocalStores
+from tests.support.memory import PEAK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +36,12 @@ def test_memory_does_not_grow_with_the_number_of_snapshots(
     template, items = lake.objects()[layout.manifest_key("p", "0000")], layout.table_key("plan_items", "p", "0000")
     manifest = json.loads(template)
     program = """
-import resource, sys
+import sys
 from airflow_provider_achieveit.lake import ParquetSink, Store
 from airflow_provider_achieveit.lake.verify import verify
 from fsspec.implementations.local import LocalFileSystem
 print(len(list(verify(ParquetSink(Store(LocalFileSystem(), sys.argv[1]))))))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak())
 """
     peaks = []
     for first, last in ((1, 20), (20, 2_000)):
@@ -52,7 +53,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
             copy = lake.root / layout.table_key("plan_items", "p", label)
             copy.parent.mkdir(parents=True)
             os.link(lake.root / items, copy)
-        done = subprocess.run([sys.executable, "-c", program, lake.root], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", PEAK + program, lake.root], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         findings, peak = map(int, done.stdout.split())
         assert findings == 0

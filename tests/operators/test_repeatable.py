@@ -15,6 +15,7 @@ from airflow_provider_achieveit.hooks.achieveit import AchieveItHook
 from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE, table_key
 from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.table_file import ROW_GROUP
+from tests.support.memory import PEAK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,12 +83,12 @@ def test_the_hook_s_table_is_the_file_that_an_export_writes(export: Export, lake
 
 
 MEASURE = """
-import json, os, resource, sys
+import json, os, sys
 os.environ["AIRFLOW_CONN_ACHIEVEIT_DEFAULT"] = sys.argv[1]
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 for plan in sys.argv[3:]:
     AchieveItExportOperator(task_id="x", plan_id=plan, destination=sys.argv[2]).execute({})
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print("peak", peak())
 """
 
 
@@ -97,7 +98,7 @@ def test_a_plan_four_times_as_large_takes_hardly_more_memory(lake: LocalStores, 
     sandbox.put_plan("small", 20_000)
     sandbox.put_plan("large", 80_000)
     connection = json.dumps({"conn_type": "achieveit", "host": sandbox.url, "password": sandbox.key})
-    command = [sys.executable, "-c", MEASURE, connection, lake.uri, "small", "large"]
+    command = [sys.executable, "-c", PEAK + MEASURE, connection, lake.uri, "small", "large"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     small, large = (int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("peak"))

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from airflow_provider_achieveit.lake.errors import AchieveItScratchError
+from airflow_provider_achieveit.lake.table_file import open_parquet
 
 
 def repeated_ids(path: Path, rows: int) -> list[str]:
@@ -38,6 +37,6 @@ def repeated_ids(path: Path, rows: int) -> list[str]:
 
 def _ids(path: Path) -> Iterator[list[str]]:
     """Yield the ids of a file, a row group at a time."""
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, ["id"], use_threads=False).column("id").to_pylist()

@@ -10,19 +10,16 @@ from typing import Self
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.lake.layout import PLAN_ITEMS_TABLE
 from airflow_provider_achieveit.lake.schema import DICTIONARY_COLUMNS, STATISTICS_COLUMNS, plan_schema
 from airflow_provider_achieveit.lake.sinks.null_lists import has_null_lists, without_null_lists
-from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
+from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter, open_parquet
 from airflow_provider_achieveit.lake.tables.arrays import repeated
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS, table_writer
 
 PLAN, SNAPSHOT = "plan", "snapshot"
-#: Reads landed files; with `pre_buffer` pyarrow would hold a whole file in memory.
-PARQUET_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
 #: A data file is ended when it has so many bytes: whoever replaces one plan later has to copy the rest of its file.
 _LARGE = 128 * 2**20
 #: Rows that are in memory together while a file is copied.
@@ -114,7 +111,7 @@ class DataFileWriter:
         if not file.rows:
             return str(pq.read_metadata(file.path).created_by)
         position, as_it_was = 0, True
-        with pq.ParquetFile(file.path) as parquet:
+        with open_parquet(file.path) as parquet:
             for batch in parquet.iter_batches(BATCH, use_threads=False):
                 count = batch.num_rows
                 if not self._null_lists and has_null_lists(batch):
@@ -164,7 +161,7 @@ def plan_writer(table: str, plan_id: str, path: Path) -> TableWriter:
 
 def rewritten_without_null_lists(file: TableFile, plan_id: str, path: Path) -> TableFile:
     """Write a plan's finished file again, to `path`, with lists that are empty where they were null."""
-    with pq.ParquetFile(file.path) as parquet, plan_writer(file.table, plan_id, path) as writer:
+    with open_parquet(file.path) as parquet, plan_writer(file.table, plan_id, path) as writer:
         for batch in parquet.iter_batches(BATCH, use_threads=False):
             writer.add(without_null_lists(batch))
     return TableFile(file.table, path, file.rows)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
@@ -18,7 +19,6 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveI
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.data_files import (
-    PARQUET_FORMAT,
     PLAN,
     SNAPSHOT,
     DataFile,
@@ -204,10 +204,8 @@ def _landed_file(entry: dict[str, Any], filesystem: FileSystem) -> LandedFile:
     smallest, largest = entry["min"][PLAN], entry["max"][PLAN]
     plans = None if smallest is None or largest is None else (smallest, largest)
     modified = datetime.fromtimestamp(entry["modification_time"] / 1000, UTC)
-    # Not the dataset's own fragments: for columns without statistics in the log these find nothing.
-    return LandedFile(
-        path.rpartition("/")[2], label, plans, modified, entry, lambda: PARQUET_FORMAT.make_fragment(path, filesystem)
-    )
+    opener = partial(filesystem.open_input_file, path)
+    return LandedFile(path.rpartition("/")[2], label, plans, modified, entry, opener)
 
 
 def _statistics(file: DataFile) -> str:

@@ -13,7 +13,6 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveI
 from airflow_provider_achieveit.lake.errors import AchieveItStoreError
 from airflow_provider_achieveit.lake.options import TableFormat
 from airflow_provider_achieveit.lake.sinks.data_files import (
-    PARQUET_FORMAT,
     PLAN,
     SNAPSHOT,
     DataFile,
@@ -168,7 +167,7 @@ class _IcebergTable(LandedTable):
             None if smallest is None or largest is None else (smallest.decode(), largest.decode()),
             datetime.fromtimestamp(table.metadata.last_updated_ms / 1000, UTC),
             task.file,
-            lambda: PARQUET_FORMAT.make_fragment(table.io.new_input(path).open()),
+            table.io.new_input(path).open,
         )
 
     def replace(self, label: str, removed: Sequence[LandedFile], added: Sequence[DataFile]) -> None:

@@ -11,15 +11,13 @@ from threading import RLock
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.lake.sinks.data_files import BATCH, PLAN, landed_schema, plan_writer, position_column
 from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile
 from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
-#: Without these, pyarrow decodes whole files ahead of their reader.
-_ONE_AT_A_TIME = {"batch_size": BATCH, "batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
 #: Row groups that stay in memory. Plans are read back side by side, mostly in the order in which they lie there.
 _KEPT = 2
 #: Larger row groups are filtered while they are read. Ours have 15 MB; a compaction may make others.
@@ -38,7 +36,8 @@ class _Opened:
 class _RowGroup:
     """A row group, and the smallest and largest plan and place in it, where they are noted."""
 
-    rows: ds.ParquetFileFragment
+    file: pq.ParquetFile
+    number: int
     plans: tuple[str, str] | None
     places: tuple[int, int] | None
 
@@ -67,7 +66,8 @@ class LandedRows:
         self._lock = RLock()
         self._opened: dict[str, _Opened] = {}
         # Not of a method: what is in memory goes with this object, and not when garbage is collected.
-        self._decoded = lru_cache(_KEPT)(partial(_decode, schema=landed_schema(table)))
+        self._schema = landed_schema(table)
+        self._decoded = lru_cache(_KEPT)(partial(_decode, schema=self._schema))
 
     def count(self, plan_id: str) -> int:
         """Return how many rows a plan has."""
@@ -87,7 +87,7 @@ class LandedRows:
         groups = [group for opened in self._with(plan_id) if opened.plans[plan_id] for group in opened.groups]
         with plan_writer(self._table, plan_id, into) as writer:
             for start in range(0, rows, ROW_GROUP):
-                near = [group.rows for group in groups if group.may_hold(plan_id, start)]
+                near = [group for group in groups if group.may_hold(plan_id, start)]
                 block = pa.concat_tables([self._block(group, plan_id, start) for group in near])
                 for batch in _sorted(block, self._position).select(columns).to_batches():
                     writer.add(batch.replace_schema_metadata(None))
@@ -100,24 +100,30 @@ class LandedRows:
 
     def _open(self, file: LandedFile) -> _Opened:
         if file.name not in self._opened:
-            fragment = file.fragment
-            groups = [self._row_group(group) for group in fragment.split_by_row_group()]
-            self._opened[file.name] = _Opened(groups, rows_by_plan(fragment))
+            parquet = file.open()
+            groups = [self._row_group(parquet, number) for number in range(parquet.num_row_groups)]
+            self._opened[file.name] = _Opened(groups, rows_by_plan(parquet))
         return self._opened[file.name]
 
-    def _row_group(self, group: ds.ParquetFileFragment) -> _RowGroup:
-        noted = group.row_groups[0].statistics or {}
-        ranges = [noted.get(name) and (noted[name]["min"], noted[name]["max"]) for name in (PLAN, self._position)]
-        return _RowGroup(group, *ranges)
+    def _row_group(self, parquet: pq.ParquetFile, number: int) -> _RowGroup:
+        footer = parquet.metadata.row_group(number)
+        columns = [footer.column(place) for place in range(footer.num_columns)]
+        noted = {
+            column.path_in_schema: (column.statistics.min, column.statistics.max)
+            for column in columns
+            if column.statistics is not None and column.statistics.has_min_max
+        }
+        return _RowGroup(parquet, number, noted.get(PLAN), noted.get(self._position))
 
-    def _block(self, group: ds.ParquetFileFragment, plan_id: str, start: int) -> pa.Table:
+    def _block(self, group: _RowGroup, plan_id: str, start: int) -> pa.Table:
         """Return the rows of a plan's block in a row group."""
-        if group.row_groups[0].total_byte_size > _LARGE:
-            place = ds.field(self._position)
-            wanted = (ds.field(PLAN) == plan_id) & (place >= start) & (place < start + ROW_GROUP)
-            return group.to_table(landed_schema(self._table), filter=wanted, **_ONE_AT_A_TIME)
         with self._lock:
-            rows = self._decoded(group)
+            if group.file.metadata.row_group(group.number).total_byte_size > _LARGE:
+                batches = _batches(group.file, [group.number], self._schema)
+                return pa.concat_tables([self._in_block(rows, plan_id, start) for rows in batches])
+            return self._in_block(self._decoded(group), plan_id, start)
+
+    def _in_block(self, rows: pa.Table, plan_id: str, start: int) -> pa.Table:
         place = rows[self._position]
         in_block = pc.and_(pc.greater_equal(place, start), pc.less(place, start + ROW_GROUP))
         wanted = pc.indices_nonzero(pc.and_(pc.equal(rows[PLAN], plan_id), in_block))
@@ -126,8 +132,19 @@ class LandedRows:
         return rows.take(wanted)
 
 
-def _decode(group: ds.ParquetFileFragment, schema: pa.Schema) -> pa.Table:
-    return group.to_table(schema, **_ONE_AT_A_TIME)
+def _decode(group: _RowGroup, schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables(list(_batches(group.file, [group.number], schema)))
+
+
+def _batches(parquet: pq.ParquetFile, groups: Sequence[int], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield some row groups a few rows at a time, with the columns of a schema, whatever types an engine gave them.
+
+    In the calling thread: others would keep in memory what they have once needed.
+    """
+    columns = [name for name in schema.names if name in parquet.schema_arrow.names]
+    schema = pa.schema([schema.field(name) for name in columns])
+    for batch in parquet.iter_batches(BATCH, row_groups=list(groups), columns=columns, use_threads=False):
+        yield pa.Table.from_batches([batch]).select(columns).cast(schema)
 
 
 def _sorted(rows: pa.Table, column: str) -> pa.Table:
@@ -137,15 +154,16 @@ def _sorted(rows: pa.Table, column: str) -> pa.Table:
     return rows if in_order else rows.sort_by(column)
 
 
-def rows_by_plan(fragment: ds.Fragment) -> Counter[str]:
+def rows_by_plan(parquet: pq.ParquetFile) -> Counter[str]:
     """Return how many rows each plan has in a landed file."""
     counts: Counter[str] = Counter()
-    for batch in fragment.to_batches(columns=[PLAN], use_threads=False):
+    for batch in parquet.iter_batches(columns=[PLAN], use_threads=False):
         counts.update({entry["values"]: entry["counts"] for entry in batch[PLAN].value_counts().to_pylist()})
     return counts
 
 
-def rows_without(fragment: ds.Fragment, table: str, plans: Collection[str]) -> Iterator[pa.RecordBatch]:
+def rows_without(parquet: pq.ParquetFile, table: str, plans: Collection[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a landed file that belong to other plans."""
-    wanted = ~ds.field(PLAN).isin(pa.array(plans, pa.string()))
-    yield from fragment.to_batches(landed_schema(table), filter=wanted, **_ONE_AT_A_TIME)
+    others = pa.array(plans, pa.string())
+    for rows in _batches(parquet, range(parquet.num_row_groups), landed_schema(table)):
+        yield from rows.filter(pc.invert(pc.is_in(rows[PLAN], others))).to_batches()

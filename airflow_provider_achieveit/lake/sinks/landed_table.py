@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.sinks.data_files import DataFile, landed_schema
+from airflow_provider_achieveit.lake.table_file import open_parquet
 
 
 class ConflictError(Exception):
@@ -37,12 +38,11 @@ class LandedFile:
     plans: tuple[str, str] | None
     modified: datetime
     entry: Any
-    opener: Callable[[], ds.ParquetFileFragment]
+    opener: Callable[[], Any]
 
-    @property
-    def fragment(self) -> ds.ParquetFileFragment:
-        """Reads its rows."""
-        return self.opener()
+    def open(self) -> pq.ParquetFile:
+        """Open it, and read its footer."""
+        return open_parquet(self.opener())
 
     def may_hold(self, plans: Collection[str]) -> bool:
         """Return whether it may have rows of one of some plans."""

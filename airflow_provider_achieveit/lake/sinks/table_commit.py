@@ -231,7 +231,7 @@ class TableCommit(Commit):
         files = [file for file in table.files(self._label()) if file.may_hold(self._plans)]
         foreign = [file for file in files if file.name not in ours]
         if ours <= {file.name for file in files} and not any(
-            self._plans & set(rows_by_plan(file.fragment)) for file in foreign
+            self._plans & set(rows_by_plan(file.open())) for file in foreign
         ):
             return True
         # Our rows may have been copied, for the sake of another plan in the same file.

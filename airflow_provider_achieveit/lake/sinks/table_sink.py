@@ -172,6 +172,6 @@ class TableSink(Sink):
 def _rows_by_plan(file: LandedFile) -> Counter[str]:
     """Return how many rows each plan has in a landed file: none where it is damaged, so that its plans lack rows."""
     try:
-        return rows_by_plan(file.fragment)
+        return rows_by_plan(file.open())
     except (OSError, pa.ArrowException):
         return Counter()

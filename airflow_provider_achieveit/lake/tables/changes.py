@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from airflow_provider_achieveit.lake.column_types import TIMESTAMP
 from airflow_provider_achieveit.lake.manifest import ChangeCounts
 from airflow_provider_achieveit.lake.schema import PLAN_ITEMS
-from airflow_provider_achieveit.lake.table_file import TableFile
+from airflow_provider_achieveit.lake.table_file import TableFile, open_parquet
 from airflow_provider_achieveit.lake.tables.aligned import Alignment, Overlap, blocks, take
 from airflow_provider_achieveit.lake.tables.arrays import integers, repeated, texts
 from airflow_provider_achieveit.lake.tables.compare import Difference, compared_columns, difference
@@ -133,7 +132,7 @@ def problems(
         yield f"the changes are counted as {dict(counts)}, and the two snapshots differ by {dict(right_counts)}"
     if changes.rows != made.rows:
         yield f"there are {changes.rows} changes, and the two snapshots differ by {made.rows}"
-    with pq.ParquetFile(changes.path) as file, pq.ParquetFile(made.path) as right:
+    with open_parquet(changes.path) as file, open_parquet(made.path) as right:
         batches = zip(file.iter_batches(_BATCH), right.iter_batches(_BATCH), strict=False)
         wrong = next(((one, other) for one, other in batches if not one.equals(other)), None)
     if wrong is not None:

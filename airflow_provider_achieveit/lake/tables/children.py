@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter
+from airflow_provider_achieveit.lake.table_file import TableFile, TableWriter, open_parquet
 from airflow_provider_achieveit.lake.tables.arrays import repeated
 from airflow_provider_achieveit.lake.tables.declared import CHILD_TABLES, ChildTable, table_writer
 
@@ -46,7 +45,7 @@ def child_tables(items: TableFile, plan_id: str, directory: Path) -> list[TableF
 def _batches(items: TableFile) -> Iterator[pa.RecordBatch]:
     """Yield the ids and the lists of a snapshot, a row group at a time."""
     columns = ["id", *dict.fromkeys(child.column for child in CHILD_TABLES)]
-    with pq.ParquetFile(items.path) as file:
+    with open_parquet(items.path) as file:
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns, use_threads=False).to_batches()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from airflow_provider_achieveit.lake.table_file import open_parquet
 
 
 class SnapshotFile:
@@ -24,7 +25,7 @@ class SnapshotFile:
     def __init__(self, path: Path) -> None:
         self._bytes = path.open("rb")
         # No buffers beyond the column that is read.
-        self._file = pq.ParquetFile(path, pre_buffer=False)
+        self._file = open_parquet(path)
         self._metadata = self._file.metadata
         self.columns: list[str] = self._file.schema_arrow.names
         self.groups = range(self._metadata.num_row_groups)

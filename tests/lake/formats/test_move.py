@@ -141,5 +141,5 @@ def test_the_code_of_the_documentation_moves_a_lake(
     new = tmp_path / "new"
     block = block.replace("file:///data/achieveit-delta", new.as_uri()).replace("file:///data/achieveit", plain.uri)
     exec(block, {})
-    assert capsys.readouterr().out == "6 snapshots moved\n"
+    assert capsys.readouterr().out.splitlines()[-1] == "6 snapshots moved"  # Airflow may print its log before
     assert DeltaLake(new).table().num_rows == 10 + 10 + 10
