@@ -55,7 +55,7 @@ $(SPARKS:%=test-spark-%): test-spark-%: $(VENV)-spark-%/.installed
 	@$(VENV)-spark-$*/bin/python -m pytest -m spark tests/spark $(ARGS)
 
 .PHONY: test-stores
-test-stores: $(VENV)-servers/.installed .servers/azurite/.installed .servers/ceph/.installed ## Publish and read with Azurite and Ceph as stores (needs npm and apt-get)
+test-stores: $(VENV)-servers/.installed .servers/azurite/.installed .servers/ceph/.installed .servers/iceberg/.installed ## Publish and read with Azurite, Ceph and an Iceberg REST catalog (needs npm and apt-get)
 	@ACHIEVEIT_SERVERS=$(CURDIR)/.servers $(VENV)-servers/bin/python -m pytest -m "not e2e and not distributed and not spark" tests/lake tests/operators $(ARGS)
 
 .PHONY: test-distributed
@@ -155,7 +155,8 @@ $(VENV)-servers/.installed: pyproject.toml constraints/servers.txt | $(UV)
 
 .servers/ceph/.installed: DEBIAN := radosgw ceph-mon ceph-osd
 .servers/cluster/.installed: DEBIAN := postgresql redis-server
-.servers/ceph/.installed .servers/cluster/.installed: | $(UV)
+.servers/iceberg/.installed: DEBIAN := libslf4j-java
+.servers/ceph/.installed .servers/cluster/.installed .servers/iceberg/.installed: | $(UV)
 	@echo "Unpacking Debian's $(DEBIAN)"
 	@$(PY) -m dev.debian $(@D) $(DEBIAN)
 	@touch $@

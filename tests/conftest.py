@@ -32,8 +32,8 @@ atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 #: Long and odd enough to be found wherever it should not be.
 API_KEY = "k3y-a6f1d0c9e8b7a4f2"
 
-#: Fixtures that give a store behind HTTP.
-STORES = {"stores", "remote", "s3", "running_s3", "running_azure"}
+#: Fixtures that give a store, or a catalog, behind HTTP.
+STORES = {"stores", "remote", "s3", "running_s3", "running_azure", "iceberg_rest"}
 
 
 @pytest.fixture(scope="session")
@@ -126,8 +126,24 @@ def running_azure() -> Iterator[AzureStores]:
         yield stores
 
 
+@pytest.fixture(scope="session")
+def iceberg_rest() -> Iterator[str | None]:
+    """The URL of an Iceberg REST catalog for all tests, which programs find in the environment as well.
+
+    None where no server is unpacked.
+    """
+    from tests.support.servers import SERVERS, IcebergRest
+
+    if SERVERS is None:
+        yield None
+        return
+    with IcebergRest() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACHIEVEIT_ICEBERG_REST", server.url)
+        yield server.url
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where the real servers are unpacked, leave out what has to do with no store."""
+    """Where the real servers are unpacked, leave out what has to do with none of them."""
     if "ACHIEVEIT_SERVERS" not in os.environ:
         return
     kept = [item for item in items if item.get_closest_marker("distributed") or STORES & {*item.fixturenames}]

@@ -82,7 +82,7 @@ def test_connections_of_stores_are_what_airflow_reads() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     lines = re.findall(r"^AIRFLOW_CONN_\w+='(\{.*\})'$", text, re.MULTILINE)
     types = [Connection.from_json(line).conn_type for line in lines]
-    assert set(types) == {"achieveit", "aws", "wasb"}
+    assert set(types) == {"achieveit", "aws", "wasb", "iceberg"}
     assert all(Connection.from_json(line).extra_dejson for line in lines)
 
 

@@ -13,8 +13,9 @@ from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.lake.verify import verify
 from airflow_provider_achieveit.operators.achieveit import AchieveItExportOperator
 from airflow_provider_achieveit.verify import open_lake
-from tests.lake.formats.lakes import GlueLake, IcebergLake
+from tests.lake.formats.lakes import GlueLake, IcebergLake, RestLake
 from tests.lake.stores import S3Stores
+from tests.support.servers import SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,11 +91,11 @@ def test_a_template_is_looked_at_when_it_is_rendered() -> None:
         operator.execute({})
 
 
-@pytest.fixture(params=["sql", pytest.param("glue", marks=pytest.mark.slow)])
-def iceberg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IcebergLake]:
+@pytest.fixture(params=["sql", pytest.param("glue", marks=pytest.mark.slow)] if SERVERS is None else ["rest"])
+def iceberg(request: pytest.FixtureRequest, tmp_path: Path, iceberg_rest: str | None) -> Iterator[IcebergLake]:
     """Nothing has landed, in a catalog of each kind."""
-    if request.param == "sql":
-        yield IcebergLake(tmp_path / "lake")
+    if request.param != "glue":
+        yield (IcebergLake if request.param == "sql" else RestLake)(tmp_path / "lake")
     else:
         with S3Stores() as aws:
             aws.empty()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         pytest.fail("Spark needs Java 17: install it (Debian: openjdk-17-jre-headless), or set JAVA_HOME to it.")
     from pyspark.sql import SparkSession
 
+    iceberg = find_spec("snowpark_connect_deps_iceberg")
+    jars = [] if iceberg is None else Path(str(iceberg.origin)).parent.glob("jars/iceberg-spark-runtime-3.5_2.12-*.jar")
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     builder = SparkSession.builder.master("local[1]")
     for name, value in {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        "spark.jars": ",".join(map(str, jars)),
         "spark.ui.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "1",

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import AbstractContextManager, suppress
@@ -206,6 +207,22 @@ class Redis(Server):
 def _accepts(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class IcebergRest(Server):
+    """An Iceberg REST catalog, of which `tests.support.iceberg_rest` tells."""
+
+    name = "iceberg"
+
+    @property
+    def url(self) -> str:
+        """Where the catalog is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = Path(__file__).with_name("iceberg_rest.py")
+        jars = [str(self.unpacked / "usr/share/java" / name) for name in ("slf4j-api.jar", "slf4j-nop.jar")]
+        self.run("iceberg-rest", [sys.executable, str(program), str(self.port), *jars])
 
 
 def _rights(**rights: str) -> list[str]:

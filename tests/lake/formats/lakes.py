@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -169,6 +170,19 @@ class IcebergLake(Lake):
 
     def files(self, name: str = "plan_items") -> list[str]:
         return [task.file.file_path for task in self._open(name).scan().plan_files()]
+
+
+class RestLake(IcebergLake):
+    """Iceberg with the REST catalog that the fixture `iceberg_rest` starts; the warehouse is below the directory."""
+
+    def _properties(self) -> dict[str, str]:
+        warehouse = f"file://{self.root}/warehouse"
+        return {
+            "type": "rest",
+            "uri": os.environ["ACHIEVEIT_ICEBERG_REST"],
+            "warehouse": warehouse,
+            "py-io-impl": self.io,
+        }
 
 
 class GlueLake(IcebergLake):

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_achieveit.lake.errors import AchieveItOutdatedError
 from airflow_provider_achieveit.lake.layout import latest_key, manifest_key
 from airflow_provider_achieveit.lake.sinks.objects import Store
-from tests.lake.formats.conftest import FORMATS
+from tests.lake.formats.conftest import FORMATS, HERE
 from tests.lake.formats.lakes import BEGINNING, Lake, item, items_file, land, problems, snapshot_of
 from tests.lake.turns import Pauses
 
@@ -58,8 +58,8 @@ class BusyStore(Store):
         super().swap(file, key, expected)
 
 
-@pytest.fixture(params=["delta", pytest.param("iceberg", marks=pytest.mark.slow)])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+@pytest.fixture(params=[pytest.param(kind, marks=[pytest.mark.slow] * (kind != "delta")) for kind in HERE])
+def lake(request: pytest.FixtureRequest, tmp_path: Path, iceberg_rest: str | None) -> Lake:
     """A destination in which nothing has landed."""
     return FORMATS[request.param](tmp_path / "lake")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.lake.formats.conftest import FORMATS
 from tests.lake.formats.lakes import problems
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def start(lake: Lake) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin() -> Lander:
-            command = [sys.executable, "-m", "tests.lake.formats.lander", lake.format, str(lake.root)]
+            kind = next(kind for kind, made in FORMATS.items() if type(lake) is made)
+            command = [sys.executable, "-m", "tests.lake.formats.lander", kind, str(lake.root)]
             process = subprocess.Popen(
                 [*command, tempfile.gettempdir()],
                 stdin=subprocess.PIPE,
