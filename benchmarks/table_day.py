@@ -14,6 +14,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 from year_lake import catalog
+from year_table import FORMATS
 
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.settings import ClientSettings
@@ -25,15 +26,13 @@ from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 
 
-def sinks(root: Path) -> dict[str, Sink]:
-    def store(name: str) -> Store:
-        return Store(LocalFileSystem(), str(root / name))
-
-    return {
-        "parquet": ParquetSink(store("day")),
-        "delta": open_delta_sink(store("day-delta")),
-        "iceberg": open_iceberg_sink(store("day-iceberg"), catalog(root / "day-iceberg"), "achieveit"),
-    }
+def open_sink(root: Path, table_format: str) -> Sink:
+    """Return the lake of a format, in a folder of its own."""
+    if table_format == "parquet":
+        return ParquetSink(Store(LocalFileSystem(), str(root / "day")))
+    folder = root / f"day-{table_format}"
+    store = Store(LocalFileSystem(), str(folder))
+    return open_delta_sink(store) if table_format == "delta" else open_iceberg_sink(store, catalog(folder), "achieveit")
 
 
 def control(url: str, method: str, path: str, body: object = None) -> Any:
@@ -47,9 +46,9 @@ def main(url: str, root: str, days: str) -> None:
     client = AchieveItClient("sandbox-key", ClientSettings(base_url=url))
     chosen = random.Random(1)
     costs: dict[str, list[float]] = {}
-    for sink in sinks(Path(root) / "warm").values():  # not counted: imports
-        export_plans(client, sink, list(plans)[:1], snapshot="warm")
-    lakes = sinks(Path(root))
+    for table_format in FORMATS:  # not counted: imports
+        export_plans(client, open_sink(Path(root) / "warm", table_format), list(plans)[:1], snapshot="warm")
+    lakes = {table_format: open_sink(Path(root), table_format) for table_format in FORMATS}
     for day in range(int(days)):
         for number in range(sum(plans.values()) // 50 if day else 0):
             plan = chosen.choice(list(plans))

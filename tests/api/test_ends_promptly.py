@@ -125,6 +125,17 @@ def test_closing_the_iteration_ends_the_call(connect: Connect, sandbox: Sandbox,
     no_request_goes_on(plan)
 
 
+def test_closing_the_iteration_cuts_the_calls_before_it_waits_for_them(connect: Connect, sandbox: Sandbox) -> None:
+    """A page that would be asked for again in a moment is not, although its thread has not ended yet."""
+    obstruct(sandbox, {"status": 503, "retry_after": 1.5})
+    pages = first_page(connect(**PATIENT).plan("p1"), sandbox)
+    while len(sandbox.requests) < len(WINDOWS):
+        time.sleep(0.01)
+    sent = len(sandbox.requests)
+    pages.close()
+    assert len(sandbox.requests) == sent
+
+
 def test_an_error_of_one_page_ends_the_others(connect: Connect, sandbox: Sandbox) -> None:
     """A 403 is raised while other pages still hang, those before it among them."""
     sandbox.script(
