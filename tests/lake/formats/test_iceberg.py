@@ -17,7 +17,7 @@ from airflow_provider_achieveit.lake.layout import table_key
 from airflow_provider_achieveit.lake.portfolio import export_plans
 from airflow_provider_achieveit.lake.sinks.iceberg import open_iceberg_sink
 from airflow_provider_achieveit.lake.verify import verify
-from tests.lake.formats.lakes import IcebergLake, land
+from tests.lake.formats.lakes import IcebergLake, land, problems
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +131,16 @@ def test_a_catalog_that_cannot_be_reached_is_a_store_error_without_its_password(
         sink.check()
     assert "***" in str(refused.value)
     assert "no such table" not in str(refused.value)
+
+
+def test_rows_that_an_engine_has_mixed_are_read_back_in_order(iceberg: IcebergLake, tmp_path: Path) -> None:
+    """Those of two plans lie among each other, and backwards."""
+    manifests = land(iceberg.sink(), tmp_path, {"a": ["1", "2", "3"], "b": ["4", "5", "6"]})
+    table = iceberg.catalog().load_table("achieveit.plan_items")
+    rows = table.scan().to_arrow().sort_by([("position", "descending"), ("plan", "ascending")])
+    table.overwrite(rows)
+    assert rows["plan"].to_pylist() == ["a", "b"] * 3
+    assert [problems(iceberg.sink(), manifest, tmp_path) for manifest in manifests] == [[], []]
 
 
 def test_a_lake_is_verified_and_stays_whole_when_it_is_compacted(iceberg: IcebergLake, client: AchieveItClient) -> None:

@@ -270,3 +270,10 @@ def test_the_usual_readers_see_labels_and_plans_alike(lake: Lake, tmp_path: Path
     query = "select snapshot, plan, id from rows where snapshot = $1 order by plan, position"
     assert duckdb.execute(query, [labels[1]]).fetchall() == expected[3:]
     assert rows.count_rows(filter=pa.compute.field("snapshot") == labels[1]) == 3
+
+
+def test_a_row_group_that_is_too_large_for_memory_is_filtered_while_it_is_read(lake: Lake, tmp_path: Path) -> None:
+    """Rows of a megabyte each, of two plans in one row group."""
+    plans = {plan: [item(f"{plan}{number}", description=f"{number}" * 2**20) for number in range(20)] for plan in "ab"}
+    manifests = land(lake.sink(), tmp_path, plans)
+    assert [problems(lake.sink(), manifest, tmp_path) for manifest in manifests] == [[], []]
