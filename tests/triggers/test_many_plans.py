@@ -96,8 +96,8 @@ async def test_a_refused_key_backs_off_for_all_plans(plans: Stage, caplog: pytes
             return arrived[-1] - arrived[-2] if len(arrived) > 1 else 0.0
 
         await eventually(lambda: last_pause() >= 0.8, "a long pause")
-        # Those under way at first fail together, on a busy machine after a second round has begun; then it is one look at
-        # a time, after 0.2, 0.4, 0.8 seconds. If each plan backed off for itself, it would be four for each.
+        # Those under way at first fail together, on a busy machine after a second round has begun; then it is one look
+        # at a time, after 0.2, 0.4, 0.8 seconds. If each plan backed off for itself, it would be four for each.
         assert len(plans.sandbox.requests) <= 3 * len(PLANS)
         plans.sandbox.key = DEMO_KEY
         plans.sandbox.plan("plan-5").edit(1)
