@@ -37,10 +37,11 @@ def replace_rows(
         for file in table.files(label):
             if not file.may_hold(plans):
                 continue
-            there = set(rows_by_plan(file.open()))
+            parquet = file.open()
+            there = set(rows_by_plan(parquet))
             if there.intersection(plans):
                 removed.append(file)
                 if there.difference(plans):
-                    rest.copy(rows_without(file.open(), table.name, plans))
+                    rest.copy(rows_without(parquet, table.name, plans))
         if removed or added:
             table.replace(label, removed, [*added, *rest.finish()])
