@@ -84,20 +84,24 @@ class Gate:
             return await self._noted(look)
 
     async def _noted(self, look: Callable[[], Awaitable[T]]) -> T:
+        failures = self._failures
         try:
             result = await look()
         except Exception as error:
-            if not concerns_all(error):  # the key was taken; what else is wrong is the plan's own trouble
-                self._failures = 0
-                self._trouble.forget()
-            elif time.monotonic() >= self._closed_until:  # once for looks that fail together
+            if self._failures != failures:
+                pass  # another look has told it: what was asked before then says nothing of the key as it is now
+            elif concerns_all(error):
                 self._failures += 1
                 pause = backoff(self._poll_interval, error, self._failures)
                 self._closed_until = time.monotonic() + pause
                 self._trouble.note(error, pause)
+            else:  # the key was taken; what else is wrong is the plan's own trouble
+                self._failures = 0
+                self._trouble.forget()
             raise
-        self._failures = 0
-        self._trouble.note(None)
+        if self._failures == failures:
+            self._failures = 0
+            self._trouble.note(None)
         return result
 
 
