@@ -339,3 +339,12 @@ def test_who_waits_for_a_slot_is_told_of_the_end(connect: Connect, sandbox: Sand
             thread.join()
     assert [type(each) for each in outcomes] == [AchieveItClosedError] * 3
     assert len(sandbox.requests) == 1
+
+
+def test_who_waits_for_the_rate_is_told_of_the_end(connect: Connect, sandbox: Sandbox) -> None:
+    """With one request in a hundred seconds, the second one waits; closing the client ends that wait."""
+    client = connect(**PATIENT, requests_per_second=0.01)
+    client.get_plan_version("p1")
+    with promptly(), pytest.raises(AchieveItClosedError), alarm(client.close):
+        client.get_plan_version("p1")
+    assert len(sandbox.requests) == 1

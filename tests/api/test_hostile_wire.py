@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import socket
 import threading
@@ -265,6 +266,17 @@ def nothing() -> None:
     """Let a wait go on."""
 
 
+def at_once() -> Callable[[], None]:
+    """Let there be no wait: the first call comes before it."""
+    calls = itertools.count()
+
+    def check() -> None:
+        if next(calls):
+            raise AchieveItClosedError("it would have to wait")
+
+    return check
+
+
 def test_bodies_have_room_for_each_other() -> None:
     """Up to the limit nobody waits; beyond it one body at a time may grow to the size that a body may have."""
     room = BodyRoom(total=10, largest=6)
@@ -288,18 +300,15 @@ def test_room_comes_back_once() -> None:
     room = BodyRoom(total=10, largest=6)
     for _ in range(20):
         share = BodyShare(room)
-        share.grow(6, nothing)
+        share.grow(4, at_once())  # of the common part
+        share.grow(2, at_once())  # alone
         share.release()
         share.release()
     one, two = BodyShare(room), BodyShare(room)
-    one.grow(4, nothing)
-    two.grow(6, nothing)
-
-    def give_up() -> None:
-        raise AchieveItClosedError("enough")
-
+    one.grow(4, at_once())
+    two.grow(6, at_once())
     with pytest.raises(AchieveItClosedError):
-        BodyShare(room).grow(1, give_up)
+        BodyShare(room).grow(1, at_once())
 
 
 def test_many_large_bodies_at_once_all_come(connect: Connect) -> None:

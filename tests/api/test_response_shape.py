@@ -67,7 +67,7 @@ def test_json_of_another_shape_is_an_error_at_once(connect: Connect, sandbox: Sa
         with pytest.raises(AchieveItDataError, match="the answer is not a page of plan items: ") as caught:
             read()
         assert type(caught.value) is AchieveItShapeError
-        assert caught.value.plan_id == "p1"
+        assert (caught.value.plan_id, caught.value.status) == ("p1", 200)
         assert len(sandbox.requests) == 1
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import socket
 import time
@@ -75,6 +76,19 @@ def test_several_faults_in_a_row_are_survived(connect: Connect, sandbox: Sandbox
     sandbox.script(*({"at": at, "fault": fault} for at, fault in enumerate(faults, start=1)))
     assert len(list(connect(max_retry_seconds=60).get_plan_items("p1"))) == 25
     assert len(sandbox.requests) == 4
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"close": True}], ids=str)
+def test_a_server_that_says_no_delay_is_left_alone_longer_and_longer(
+    connect: Connect, sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    """Each pause is at least half of twice the one before."""
+    sandbox.script(*({"at": at, "fault": fault} for at in range(1, 5)))
+    connect(pauses=Pauses(first_retry=0.1)).get_plan_version("p1")
+    arrived = [request.arrived for request in sandbox.requests]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)]
+    assert len(pauses) == 4
+    assert all(pause >= shortest for pause, shortest in zip(pauses, (0.05, 0.1, 0.2, 0.4), strict=True))
 
 
 @pytest.mark.parametrize(("status", "header"), [(503, {"retry_after": 1}), (429, {"retry_after_date": 2})])

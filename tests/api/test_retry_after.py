@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
@@ -22,6 +22,14 @@ def test_a_date_is_read() -> None:
     assert parse_retry_after(format_datetime(now + timedelta(hours=1), usegmt=True)) == pytest.approx(3600, abs=60)
     assert parse_retry_after(format_datetime(now - timedelta(hours=1), usegmt=True)) == 0
     assert parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT") == DAY
+
+
+def test_a_date_of_another_zone_is_read() -> None:
+    """An HTTP-date is in GMT; a server that says something else, or "-0000" (no zone is known), is understood."""
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    elsewhere = in_an_hour.astimezone(timezone(timedelta(hours=-5)))
+    for moment in (elsewhere, in_an_hour.replace(tzinfo=None)):
+        assert parse_retry_after(format_datetime(moment)) == pytest.approx(3600, abs=60)
 
 
 @pytest.mark.parametrize("text", [None, "", " ", "soon", "-5", "1.5", "1e3", "²", "Wed, 99 Foo 2026 25:61:61 GMT"])

@@ -146,13 +146,18 @@ def remove(lake: Lake, label: str) -> None:
     remove_snapshot(lake.sink, PLAN, label)
 
 
+def damage_manifest(lake: Lake, label: str) -> None:
+    """Let something stand in the place of a manifest that is none."""
+    (lake.root / manifest_key(PLAN, label)).write_text("{}")
+
+
 def replace(lake: Lake, label: str) -> None:
     """Let today's values stand under an earlier label."""
     lake.plan.edit(9, name="Today")
     lake.export(label)
 
 
-@pytest.mark.parametrize("lose", [remove, replace])
+@pytest.mark.parametrize("lose", [remove, damage_manifest, replace])
 def test_a_label_whose_previous_is_no_more_is_compared_with_what_was_read_before_it(
     lake: Lake, caplog: pytest.LogCaptureFixture, lose: Callable[[Lake, str], None]
 ) -> None:

@@ -24,7 +24,7 @@ from airflow_provider_achieveit.lake.errors import AchieveItManifestError
 from airflow_provider_achieveit.lake.layout import latest_key
 from airflow_provider_achieveit.lake.manifest import Run
 from airflow_provider_achieveit.lake.options import ExportOptions
-from airflow_provider_achieveit.lake.portfolio import Report, export_plans
+from airflow_provider_achieveit.lake.portfolio import Report, export_plan, export_plans
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from airflow_provider_achieveit.lake.tries import Tries
@@ -74,6 +74,16 @@ def test_all_plans_land_under_one_label_in_the_order_given(
     assert (report.left_out, report.failures) == ({}, {})
 
 
+def test_one_plan_is_a_portfolio_of_one(portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink) -> None:
+    """Its manifest tells of the task, and its failure is an exception."""
+    manifest = export_plan(client, sink, "plan-1", snapshot="s", run=RUN)
+    assert manifest is not None
+    assert manifest == {**manifest, **RUN, "snapshot": "s"}
+    assert sink.latest("plan-1") == manifest
+    with pytest.raises(AchieveItNotFoundError, match="nobodys"):
+        export_plan(client, sink, "nobodys")
+
+
 def test_a_plan_that_fails_stops_no_other(portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink) -> None:
     """What landed stays landed, and the report has each failure."""
     portfolio.plan("plan-3").forbidden = True
@@ -120,12 +130,12 @@ def test_servers_that_answer_now_and_then_end_nothing(
     assert len(report.left_out if landed_before else report.manifests) == 6
 
 
-def test_unchanged_plans_cost_one_tiny_request_each(
-    portfolio: Sandbox, client: AchieveItClient, sink: ParquetSink
-) -> None:
-    """Nothing else is read, and nothing is written."""
+def test_unchanged_plans_cost_one_tiny_request_each(portfolio: Sandbox, connect: Connect, sink: ParquetSink) -> None:
+    """Nothing else is read, and nothing is written; the report has them in the order given."""
+    client = connect()
     export(client, sink)
     portfolio.reset_requests()
+    portfolio.script({"plan": PLANS[0], "fault": {"hang": 0.3}})  # the others are done before it
     report = export(client, sink, options=ExportOptions(if_unchanged="skip"))
     assert list(report.left_out) == PLANS
     assert len(portfolio.requests) == len(PLANS)
