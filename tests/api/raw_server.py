@@ -18,11 +18,13 @@ class RawServer:
     Args:
         handler: What happens to a connection; it is closed afterwards.
         host: The loopback address to listen on.
+        listener: The socket to accept from, if there is one already.
     """
 
-    def __init__(self, handler: Handler, host: str = "127.0.0.1") -> None:
+    def __init__(self, handler: Handler, host: str = "127.0.0.1", listener: socket.socket | None = None) -> None:
         self._handler = handler
-        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = listener or socket.create_server((host, 0), family=family)
         self._open: list[socket.socket] = []
         self._over = threading.Event()
         self.port: int = self._listener.getsockname()[1]

@@ -21,7 +21,7 @@ from airflow_provider_achieveit.api.errors import (
 )
 from airflow_provider_achieveit.api.plan import Window
 from airflow_provider_achieveit.api.response import parse_page
-from tests.api.raw_server import RawServer
+from tests.api.raw_server import RawServer, answering, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -192,8 +192,8 @@ def test_a_client_can_be_closed_by_a_handler_at_any_moment(connect: Connect, san
 
 
 @pytest.fixture
-def full_port() -> Iterator[int]:
-    """A port whose queue is full, so that a connect to it hangs, as one to a firewall does."""
+def full_queue() -> Iterator[socket.socket]:
+    """A listening socket whose queue is full, so that a connect to it hangs, as one to a firewall does."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         waiting = []
         for _ in range(3):
@@ -201,9 +201,29 @@ def full_port() -> Iterator[int]:
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
             waiting.append(client)
-        yield listener.getsockname()[1]
+        yield listener
         for client in waiting:
             client.close()
+
+
+@pytest.fixture
+def full_port(full_queue: socket.socket) -> int:
+    """The port of it."""
+    port: int = full_queue.getsockname()[1]
+    return port
+
+
+def test_a_connect_that_takes_a_while_is_waited_for(
+    connect: Connect, full_queue: socket.socket, full_port: int
+) -> None:
+    """TCP knocks again after a second; then there is a place in the queue."""
+    server = RawServer(answering(response(b'{"items": [], "totalCount": 0}')), listener=full_queue)
+    threading.Timer(0.3, server.__enter__).start()
+    try:
+        client = connect(base_url=f"http://127.0.0.1:{full_port}", connect_timeout=30, max_retry_seconds=0)
+        assert client.get_plan_version("p1").total_count == 0
+    finally:
+        server.__exit__()
 
 
 def test_a_connect_that_hangs_is_cut(connect: Connect, full_port: int) -> None:
