@@ -67,6 +67,8 @@ def test_all_plans_land_under_one_label_in_the_order_given(
     assert list(report.manifests) == PLANS
     assert {manifest["snapshot"] for manifest in report.manifests.values()} == {f"{datetime.now(UTC):%Y}"}
     assert [manifest["rows"] for manifest in report.manifests.values()] == [3] * 7 + [25] + [3] * 4
+    names = [portfolio.plan(plan_id).items()[0]["planName"] for plan_id in PLANS]
+    assert [manifest["plan_name"] for manifest in report.manifests.values()] == names
     # Of the long plan its first page, eight pages from the first one on, and the version before and after.
     assert [manifest["requests"] for manifest in report.manifests.values()] == [1] * 7 + [11] + [1] * 4
     assert len(portfolio.requests) == 11 + 11

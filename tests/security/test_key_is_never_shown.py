@@ -100,6 +100,9 @@ def test_a_broken_connection_shows_nothing(
         f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n{API_KEY}",
         f"HTTP/1.1 302 Found\r\nLocation: http://[{API_KEY}\r\nContent-Length: 0\r\n\r\n",
         f"HTTP/1.1 500 {API_KEY}\r\nContent-Length: 0\r\n\r\n",
+        # Header lines that are none: urllib3 would log them.
+        f"HTTP/1.1 500 Oops\r\n {HEADER}\r\nContent-Length: 0\r\n\r\n",
+        f"HTTP/1.1 500 Oops\r\n{API_KEY}\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 def test_what_is_no_http_is_not_quoted(connect: Connect, log: Callable[[], str], answer: str) -> None:
