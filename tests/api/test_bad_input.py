@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_achieveit.api.client import AchieveItClient
 from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.settings import DEFAULT_BASE_URL, ClientSettings
-from airflow_provider_achieveit.api.validate import check_plan_id, shown
+from airflow_provider_achieveit.api.validate import check_plan_id, shown, text
 from tests.support.faulty_sandbox import Sandbox
 
 Connect = Callable[..., AchieveItClient]
@@ -191,6 +191,7 @@ def test_plain_http_is_refused_for_all_but_loopback(url: str) -> None:
         ("read_timeout", "nan", "is not within 0.1 to 86400"),
         ("read_timeout", float("inf"), "is not within 0.1 to 86400"),
         ("read_timeout", 10**400, "is not a number"),
+        ("read_timeout", True, "is not a number"),
         ("max_retry_seconds", -1, "is not within 0 to 86400"),
         ("max_retry_seconds", 86401, "is not within 0 to 86400"),
         ("max_retry_seconds", "5 min", "is not a number"),
@@ -211,13 +212,27 @@ def test_a_setting_out_of_its_limits_is_refused(name: str, value: object, reason
     assert shown(str(value) if name == "verify" else value) in message
 
 
+def test_numbers_where_text_is_meant_become_their_digits() -> None:
+    """Templates can be rendered to Python's own types; what means nothing as text is refused."""
+    assert [text("label", value) for value in ("a", 2026, 1.5)] == ["a", "2026", "1.5"]
+    for value, reason in ((True, "is not text"), ([], "is not text"), ("\ud800", "holds half a character")):
+        assert reason in refusal(lambda value=value: text("label", value))
+
+
+def test_a_folder_of_certificates_is_taken(tmp_path: Path) -> None:
+    """OpenSSL looks into it when it needs one."""
+    assert ClientSettings(verify=str(tmp_path)).verify == str(tmp_path)
+
+
 def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path) -> None:
     """A wrong path shows when the client is made, and not as a refused server."""
     (tmp_path / "ca.pem").write_text("not a certificate")
     assert "nor the path of a CA file" in refusal(lambda: ClientSettings(verify=str(tmp_path / "ca.pem")))
 
 
-@pytest.mark.parametrize("proxy", ["proxy:3128", "socks5://proxy", "http://", "http://[", "http://proxy:99999", 5])
+@pytest.mark.parametrize(
+    "proxy", ["proxy:3128", "socks5://proxy", "http://", "http://[", "http://proxy:99999", "http://proxy:0", 5]
+)
 def test_a_malformed_proxy_is_refused_without_showing_it(proxy: Any) -> None:
     """The URL of a proxy can hold a password."""
     message = refusal(lambda: ClientSettings(proxy=proxy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import socket
 import threading
@@ -309,6 +310,30 @@ def test_a_page_that_is_not_needed_is_not_asked_for(connect: Connect, sandbox: S
     pages.close()
     assert drawn < 15
     assert len(sandbox.requests) < 15
+
+
+def test_a_connection_that_is_used_again_is_cut_as_well(connect: Connect) -> None:
+    """By the end of the client, and by the limit on a request's time, which bounds a body that trickles for ever."""
+    good = response(b'{"items": [], "totalCount": 0}')
+
+    def handle(connection: socket.socket, server: RawServer) -> None:
+        server.read_head(connection)
+        connection.sendall(good)
+        server.read_head(connection)
+        connection.sendall(response(b" " * 1000)[:-999])
+        server.trickle(connection, itertools.repeat(b" ", 999))
+
+    with RawServer(handle) as server:
+        client = connect(base_url=server.url, **{**PATIENT, "max_concurrency": 1})
+        client.get_plan_version("p1")
+        with promptly(), pytest.raises(AchieveItClosedError), alarm(client.close):
+            client.get_plan_version("p1")
+        assert server.connections == 1
+        client = connect(base_url=server.url, read_timeout=1, max_retry_seconds=0)
+        client.get_plan_version("p1")
+        with promptly(), pytest.raises(AchieveItTimeoutError, match=r"did not end within 1.0 s"):
+            client.get_plan_version("p1")
+        assert server.connections == 2
 
 
 def test_a_cut_leaves_no_connection_open(connect: Connect) -> None:

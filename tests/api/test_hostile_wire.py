@@ -70,6 +70,7 @@ ODDITIES = {
     "a status of four digits": b"HTTP/1.1 2000 OK\r\n\r\n",
     "a version of the future": b"HTTP/7.7 200 OK\r\n\r\n",
     "bytes instead of a status": bytes(range(128, 256)) + b"\r\n\r\n",
+    "5 kB instead of a status": b"HTTP/1.1 " + b"x" * 5000 + b"\r\n\r\n",
     "a status line of 100 kB": b"HTTP/1.1 200 " + b"O" * 100_000 + b"\r\n\r\n",
     "a header of 100 kB": head("X: " + "y" * 100_000),
     "a thousand headers": head(*(f"X-{number}: y" for number in range(1000))),
