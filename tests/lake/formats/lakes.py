@@ -76,6 +76,10 @@ class Lake:
         """How often a table was committed to since it was made."""
         raise NotImplementedError
 
+    def committed_at(self, name: str = "plan_items") -> int:
+        """When a table was last committed to, in milliseconds."""
+        raise NotImplementedError
+
     def compact(self, name: str = "plan_items") -> None:
         """Write the rows of a table into other files, with the format's own library."""
         raise NotImplementedError
@@ -117,6 +121,9 @@ class DeltaLake(Lake):
 
     def commits(self, name: str = "plan_items") -> int:
         return self._open(name).version()
+
+    def committed_at(self, name: str = "plan_items") -> int:
+        return int(self._open(name).history(1)[0]["timestamp"])
 
     def compact(self, name: str = "plan_items") -> None:
         self._open(name).optimize.compact()
@@ -163,6 +170,9 @@ class IcebergLake(Lake):
 
     def commits(self, name: str = "plan_items") -> int:
         return len(self._open(name).metadata.metadata_log)
+
+    def committed_at(self, name: str = "plan_items") -> int:
+        return self._open(name).metadata.last_updated_ms
 
     def compact(self, name: str = "plan_items") -> None:
         table = self._open(name)

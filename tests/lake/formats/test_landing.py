@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -62,6 +64,14 @@ def test_a_task_commits_once_to_a_table_whatever_the_number_of_plans(lake: Lake,
         assert file["version"] is not None
         assert lake.sink().is_whole(manifest)
     assert list(lake.sink().orphans()) == []
+
+
+def test_the_items_are_committed_last(lake: Lake, tmp_path: Path) -> None:
+    """Whoever is told of new items finds what was derived from them."""
+    member = {"plan_id": "a", "item_id": "1", "position": 0, "id": "m", "name": "M", "type": "User"}
+    for _ in range(2):
+        land(lake.sink(), tmp_path, {"a": ["1"]}, derived={"a": {"plan_item_members": [member]}})
+        assert lake.committed_at("plan_items") >= lake.committed_at("plan_item_members")
 
 
 def test_columns_are_those_of_the_files_then_plan_snapshot_and_position(lake: Lake, tmp_path: Path) -> None:
@@ -277,3 +287,21 @@ def test_a_row_group_that_is_too_large_for_memory_is_filtered_while_it_is_read(l
     plans = {plan: [item(f"{plan}{number}", description=f"{number}" * 2**20) for number in range(20)] for plan in "ab"}
     manifests = land(lake.sink(), tmp_path, plans)
     assert [problems(lake.sink(), manifest, tmp_path) for manifest in manifests] == [[], []]
+
+
+@pytest.mark.slow
+def test_a_large_commit_has_several_data_files(lake: Lake, tmp_path: Path) -> None:
+    """The next one begins where one has 128 MiB; all are in the one commit, and replaced like any other."""
+    chance = random.Random(0)
+
+    def text() -> str:  # that no compression makes smaller than three quarters
+        return base64.b64encode(chance.randbytes(4_500)).decode()
+
+    plans = {plan: [item(f"{number}", description=text()) for number in range(3 * ROW_GROUP)] for plan in "abc"}
+    manifests = land(lake.sink(), tmp_path, plans)
+    assert len(lake.files()) == 2
+    assert lake.commits() == 1
+    assert [problems(lake.sink(), manifest, tmp_path) for manifest in manifests] == [[], [], []]
+    land(lake.sink(), tmp_path, {"a": ["1"], "c": ["1"]})
+    assert [(plan, id_) for _, plan, id_ in lake.ids() if plan != "b"] == [("a", "1"), ("c", "1")]
+    assert problems(lake.sink(), manifests[1], tmp_path) == []
