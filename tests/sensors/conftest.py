@@ -43,7 +43,7 @@ class Stage:
             sandbox.remove_plan(plan_id)
         sandbox.put_plan(PLAN, 40)
         sandbox.key = DEMO_KEY
-        sandbox.before_request = None
+        sandbox.before_request, sandbox.latency = None, 0.0
         sandbox.script()
         sandbox.reset_requests()
         self.connect()

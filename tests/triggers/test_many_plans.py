@@ -88,6 +88,7 @@ async def test_a_refused_key_backs_off_for_all_plans(plans: Stage, caplog: pytes
     caplog.set_level(logging.INFO, "airflow_provider_achieveit.triggers")
     async with Watcher(plans, plan_ids=PLANS) as watcher:
         await watcher.looks(20)
+        plans.sandbox.latency = 0.5  # so that all plans ask before the first one is refused
         plans.sandbox.key = "another-key"
         plans.sandbox.reset_requests()
 
@@ -96,9 +97,11 @@ async def test_a_refused_key_backs_off_for_all_plans(plans: Stage, caplog: pytes
             return arrived[-1] - arrived[-2] if len(arrived) > 1 else 0.0
 
         await eventually(lambda: last_pause() >= 0.8, "a long pause")
-        # Those under way at first fail together; then it is one look at a time, after 0.2, 0.4, 0.8 seconds.
+        # Those under way at first fail together, which counts once; then it is one look at a time, after 0.2 and 0.4
+        # seconds. If each of the ten counted, the next look would come after a hundred seconds.
         assert len(plans.sandbox.requests) <= len(PLANS) + 4
         plans.sandbox.key = DEMO_KEY
+        plans.sandbox.latency = 0
         plans.sandbox.plan("plan-5").edit(1)
         assert (await watcher.has_sent(1))["plan_id"] == "plan-5"
     mine = [record.getMessage() for record in caplog.records if ".triggers." in record.name]
