@@ -215,6 +215,28 @@ async def test_a_store_that_fails_for_a_while_is_waited_out(stage: Stage) -> Non
         assert values[KEY]["last_updated"] == newest[:26] + "Z"
 
 
+async def test_the_store_is_written_to_only_when_something_has_changed(stage: Stage) -> None:
+    """Each write is a request to Airflow's API server, and there may be hundreds of plans."""
+    values: dict[str, Any] = {}
+    written: list[Any] = []
+
+    async def aget(key: str) -> Any:
+        return values.get(key)
+
+    async def aset(key: str, value: Any) -> None:
+        values[key] = value
+        written.append(value)
+
+    async with Watcher(stage, Store(aget=aget, aset=aset)) as watcher:
+        await watcher.looks(3)
+        assert len(written) == 1, "the first sight"
+        stage.plan.edit(3)
+        await watcher.has_sent(1)
+        await watcher.looks(3)
+        assert len(written) == 2
+        assert written[0] != written[1]
+
+
 async def test_before_airflow_3_3_the_watermark_lives_in_memory(stage: Stage) -> None:
     """Without a state store a watcher works all the same; a restart is a first sight."""
     trigger = AchieveItPlanChangeTrigger(plan_id=PLAN)
