@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_achieveit.api.errors import AchieveItConfigError
+from airflow_provider_achieveit.api.errors import AchieveItConfigError, AchieveItUnreachableError
 from tests.api.raw_server import RawServer
 
 if TYPE_CHECKING:
@@ -110,3 +110,10 @@ def test_the_first_variable_wins(connect: Connect, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.ca))
     monkeypatch.setenv("CURL_CA_BUNDLE", "/no/such/file")
     connect(base_url=HOST)
+
+
+def test_a_proxy_with_a_name_that_cannot_be_looked_up_is_told(connect: Connect) -> None:
+    """A part of a host's name has at most 63 letters; Python's resolver says so with an error of its own kind."""
+    client = connect(base_url=HOST, proxy=f"http://{'a' * 70}.example.com:3128", max_retry_seconds=0)
+    with pytest.raises(AchieveItUnreachableError, match=r"the proxy cannot be used: .*label"):
+        client.get_plan_version("p1")
