@@ -85,9 +85,10 @@ def log_one(manifest: Manifest, took: timedelta) -> None:
 def log_many(report: Report, took: timedelta) -> None:
     """Log what landed of many plans: a line for all, and one for each in a group that the UI folds."""
     manifests = report.manifests.values()
+    plans = len(manifests) + len(report.left_out) + len(report.failures)
     log.info(
-        "%d plans landed as snapshot %s: %d rows, %d bytes, in %.1f s, requests: %d; %d left out, %d failed",
-        len(manifests), report.label, sum(manifest["rows"] for manifest in manifests),
+        "%d of %d plans landed as snapshot %s: %d rows, %d bytes, in %.1f s, requests: %d; %d left out, %d failed",
+        len(manifests), plans, report.label, sum(manifest["rows"] for manifest in manifests),
         sum(file["bytes"] for manifest in manifests for file in manifest["files"]), took.total_seconds(),
         sum(manifest["requests"] for manifest in manifests), len(report.left_out), len(report.failures),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,29 @@ def test_failures_can_be_a_warning(export: Export, sandbox: Sandbox) -> None:
     assert (failure["plan_id"], failure["error"], failure["status"]) == ("one", "AchieveItForbiddenError", 403)
     with pytest.raises(AchieveItPortfolioFinalError):
         many(export, ["one"], on_plan_failure="warn").execute({})
+
+
+def test_the_log_says_what_landed(export: Export, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for all plans together, and in a group that the UI folds one for each."""
+    many(export, ["p1", "one"], snapshot="before").execute({})
+    sandbox.plan("one").edit(0, name="New")
+    sandbox.plan("empty").forbidden = True
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        first, second = many(export, ["p1", "one", "empty"], on_plan_failure="warn").execute({"ti": Instance()})
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("._outcome")]
+    [total] = [line for line in lines if "landed as snapshot" in line]
+    size = sum(file["bytes"] for manifest in (first, second) for file in manifest["files"])
+    assert total.startswith(f"2 of 3 plans landed as snapshot now: 26 rows, {size} bytes, in ")
+    assert total.endswith(f" s, requests: {first['requests'] + second['requests']}; 0 left out, 1 failed")
+    begin, end = lines.index("::group::Landed plans"), lines.index("::endgroup::")
+    for line, manifest, content in zip(
+        lines[begin + 1 : end], (first, second), ("is that of", "differs from that of"), strict=True
+    ):
+        assert line == (
+            f"Plan {manifest['plan_name']!r} ({manifest['plan_id']}): {manifest['rows']} rows, last updated "
+            f"{manifest['version']['last_updated']}; the content {content} snapshot before"
+        )
 
 
 def test_unchanged_plans_are_left_out_and_the_task_is_skipped_if_all_are(export: Export, sandbox: Sandbox) -> None:
