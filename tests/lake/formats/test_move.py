@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from airflow_provider_achieveit.lake.schema import SCHEMA_HASH
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.parquet import ParquetSink
 from airflow_provider_achieveit.lake.verify import verify
-from tests.lake.formats.lakes import DeltaLake, Lake, item, items_file, snapshot_of
+from tests.lake.formats.lakes import DeltaLake, Lake, item, items_file, land, snapshot_of
 from tests.lake.stores import LocalStores
 
 if TYPE_CHECKING:
@@ -59,6 +60,38 @@ def test_every_snapshot_is_moved_and_the_next_export_goes_on_from_there(
     report = export_plans(client, lake.sink(), ["p"], snapshot="thu")
     assert report.manifests["p"]["changes"] == {"added": 0, "removed": 0, "changed": 1}
     assert move(plain.sink(), lake.sink()) == 0
+
+
+def test_what_was_read_first_is_moved_first(
+    lake: Lake, plain: LocalStores, client: AchieveItClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the labels are called: the versions of the tables are in the order of time."""
+    export_plans(client, plain.sink(), ["p"], snapshot="a-day-later")
+    with caplog.at_level(logging.INFO, "airflow_provider_achieveit.lake.move"):
+        move(plain.sink(), lake.sink())
+    assert re.findall(r"Snapshot (\S+): (\d of \d) plans", caplog.text) == [
+        *((day, "2 of 2") for day in DAYS),
+        ("a-day-later", "1 of 1"),
+    ]
+
+
+def test_an_earlier_read_that_is_there_is_replaced(lake: Lake, plain: LocalStores, tmp_path: Path) -> None:
+    """Somebody has tried the new lake before, under the same label."""
+    land(lake.sink(), tmp_path, {"p": ["another"]}, "mon")
+    assert move(plain.sink(), lake.sink()) == 6
+    assert list(verify(lake.sink(), grace=timedelta(0))) == []
+
+
+def test_rows_that_are_not_those_of_the_source_are_found(lake: Lake, plain: LocalStores, tmp_path: Path) -> None:
+    """Everything is compared in the end, also what was there before."""
+    manifest = plain.sink().landed("p", "mon")
+    assert manifest is not None
+    other = items_file(tmp_path, "p", [item(f"{number}") for number in range(10)])
+    with lake.sink().begin(Cancellation()) as commit:
+        commit.add({**manifest, "table_format": lake.sink().format, "files": []}, [other])
+        commit.finish()
+    with pytest.raises(AchieveItStoreError, match="table plan_items of snapshot mon has other rows in"):
+        move(plain.sink(), lake.sink())
 
 
 class Interrupted(Store):
