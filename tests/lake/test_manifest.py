@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_achieveit.api.errors import AchieveItConfigError
 from airflow_provider_achieveit.api.plan_version import PlanVersion
 from airflow_provider_achieveit.lake.errors import AchieveItManifestError
-from airflow_provider_achieveit.lake.layout import latest_key, manifest_key, table_key
+from airflow_provider_achieveit.lake.layout import FORMAT_KEY, latest_key, manifest_key, table_key
 from airflow_provider_achieveit.lake.manifest import Manifest, NotAManifestError, decode, encode, landed_version
 from airflow_provider_achieveit.lake.options import ExportOptions
 from airflow_provider_achieveit.lake.portfolio import export_plan
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_achieveit.api.client import AchieveItClient
+    from tests.support.faulty_sandbox import Sandbox
 
 #: As version 0.1.0 wrote it, from its own tests.
 OLD = {
@@ -119,6 +121,22 @@ def test_the_next_export_replaces_what_is_no_manifest(
     options = ExportOptions(if_unchanged="skip")
     landed: Manifest | None = export_plan(client, lake.sink(), "p", snapshot="now", options=options)
     assert landed == lake.sink().latest("p") == lake.sink().landed("p", "now")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_note_of_the_table_format_that_is_none_is_named(
+    name: str, client: AchieveItClient, plan: object, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Nobody knows then what the tables are, so nothing is written over them."""
+    lake = LocalStores(tmp_path / "lake")
+    lake.put(FORMAT_KEY, HOSTILE[name])
+    with pytest.raises(
+        AchieveItConfigError, match=r"format\.json names the table format .*, which is not known"
+    ) as caught:
+        export_plan(client, lake.sink(), "p", snapshot="now")
+    assert len(str(caught.value)) < 600
+    assert set(lake.objects()) == {FORMAT_KEY}
+    assert sandbox.requests == []
 
 
 def test_of_a_huge_object_only_the_beginning_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,6 +213,32 @@ def test_a_closed_client_ends_the_task_and_tears_nothing(
         assert latest is not None
         assert sink.is_whole(latest)
         assert latest == before[plan_id] or latest["snapshot"] == "b"
+
+
+class Interrupted(BaseException):
+    """What execution_timeout raises in the main thread, wherever it is."""
+
+
+@pytest.mark.parametrize("plans", [PLANS, [LONG]], ids=["many", "one"])
+def test_an_interrupt_does_not_wait_for_the_plans_under_way(
+    portfolio: Sandbox, connect: Connect, sink: ParquetSink, plans: list[str]
+) -> None:
+    """Their threads would ask a server that does not answer again and again."""
+    portfolio.script({"fault": {"hang": 200}})
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    started = time.monotonic()
+    try:
+        with pytest.raises(Interrupted):
+            export(connect(read_timeout=100, max_retry_seconds=200), sink, plans)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < 60
 
 
 def tries_of(sink: ParquetSink, **run: Any) -> Tries:

@@ -178,6 +178,19 @@ def test_objects_are_swapped_in_the_order_given(stores: Stores, tmp_path: Path) 
     assert stores.objects() == {"a": b"a"}
 
 
+def test_nothing_is_copied_before_it_goes_to_a_store(
+    remote: RemoteStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies beside the targets are for local destinations; no directory has the name of a bucket afterwards."""
+    (tmp_path / "working").mkdir()
+    monkeypatch.chdir(tmp_path / "working")
+    files = [(written(tmp_path / "f", b"new"), KEY)]
+    with remote.store().prepared(files) as copies:
+        assert copies == files
+    publish(remote.store(), files)
+    assert list((tmp_path / "working").iterdir()) == []
+
+
 def test_nothing_is_swapped_when_a_later_object_cannot_even_be_copied(local: LocalStores, tmp_path: Path) -> None:
     """Local files are all copied beside their targets first."""
     local.put("x", b"a file in the way")

@@ -49,6 +49,13 @@ def test_the_page_size_and_the_concurrency_leave_no_trace(
     assert len(files) == 1
 
 
+def test_a_label_can_be_exported_again_at_once(export: Export, caplog: pytest.LogCaptureFixture) -> None:
+    """Objects that are a moment old are no sign of another export that is under way."""
+    for _ in range(3):
+        export().execute({})
+    assert "is writing snapshot" not in caplog.text
+
+
 def test_row_groups_end_where_the_file_says_and_not_where_a_page_ends(
     export: Export, lake: LocalStores, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
