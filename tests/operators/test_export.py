@@ -196,6 +196,7 @@ def test_the_log_says_what_landed(export: Export, lake: LocalStores, caplog: pyt
     assert f" {size} bytes, last updated " in line
     assert manifest["version"]["last_updated"] in line
     assert line.endswith(f" s, requests: {manifest['requests']}")
+    assert "plans done" not in caplog.text, "that is for a task that has many"
 
 
 NOW = datetime.now(UTC)
