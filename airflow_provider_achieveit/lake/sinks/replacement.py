@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter
 from airflow_provider_achieveit.lake.sinks.landed_rows import rows_by_plan, rows_without
-from airflow_provider_achieveit.lake.sinks.landed_table import LandedTable
+from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile, LandedTable
 
 
 def replace_rows(
@@ -18,7 +18,7 @@ def replace_rows(
     directory: Path,
     *,
     label_column: bool,
-) -> None:
+) -> list[LandedFile]:
     """Replace the rows of some plans under a label in one commit, based on the state of the table that is loaded.
 
     Args:
@@ -28,6 +28,9 @@ def replace_rows(
         added: Their new rows.
         directory: For the rows of other plans, which are copied out of the files that are removed.
         label_column: Whether data files have the column `snapshot`.
+
+    Returns:
+        The data files that were removed; they can still be read.
 
     Raises:
         ConflictError: The table is in another state by now, and nothing was committed.
@@ -45,3 +48,4 @@ def replace_rows(
                     rest.copy(rows_without(parquet, table.name, plans))
         if removed or added:
             table.replace(label, removed, [*added, *rest.finish()])
+    return removed

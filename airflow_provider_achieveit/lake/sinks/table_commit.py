@@ -19,9 +19,10 @@ from airflow_provider_achieveit.lake.scratch import scratch_directory
 from airflow_provider_achieveit.lake.sinks.base import Commit
 from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileWriter, rewritten_without_null_lists
 from airflow_provider_achieveit.lake.sinks.landed_rows import rows_by_plan
-from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedTable
+from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
 from airflow_provider_achieveit.lake.sinks.manifest_folder import refuse_older
 from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
+from airflow_provider_achieveit.lake.sinks.put_back import put_back
 from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
 from airflow_provider_achieveit.lake.table_file import WRITER, TableFile
 
@@ -55,6 +56,7 @@ class TableCommit(Commit):
         self._manifests: list[Manifest] = []
         self._lock = threading.Lock()
         self._writers: dict[str, DataFileWriter] = {}
+        self._removed: dict[str, list[list[LandedFile]]] = {}
         self._stack = ExitStack()
         self._directory = self._stack.enter_context(scratch_directory())
 
@@ -106,6 +108,13 @@ class TableCommit(Commit):
             return []
         self._sink.write_format(self._directory / "format.json")
         added = {name: writer.finish() for name, writer in self._writers.items()}
+        try:
+            return self._land(added)
+        except (AchieveItOutdatedError, AchieveItContendedError):
+            self._give_back()
+            raise
+
+    def _land(self, added: dict[str, list[DataFile]]) -> list[Manifest]:
         names = sorted(added, key=lambda name: name == layout.PLAN_ITEMS_TABLE)
         for tries in range(1, _TRIES + 1):
             tables = [self._loaded(name) for name in names]
@@ -167,15 +176,24 @@ class TableCommit(Commit):
         label, directory = self._label(), self._directory
         for tries in range(1, _COMMITS + 1):
             try:
-                replace_rows(table, label, self._plans, added, directory, label_column=self._sink.label_column)
+                removed = replace_rows(
+                    table, label, self._plans, added, directory, label_column=self._sink.label_column
+                )
             except ConflictError as conflict:
                 log.info("Table %s: somebody else has committed meanwhile (%s)", table.key, conflict)
                 self._cancellation.sleep(min(backoff(tries), _LONGEST_PAUSE))
                 table.load()
                 self._refuse_older()
             else:
+                self._removed.setdefault(table.name, []).append(removed)
                 return
         raise AchieveItContendedError(f"table {table.key} was changed by others {_COMMITS} times during a commit")
+
+    def _give_back(self) -> None:
+        """Put back what our commits have removed of later reads, whose rows were there before their manifests."""
+        for own in self._manifests:
+            for name, removed in self._removed.items():
+                put_back(self._sink, self._sink.table(name), own, removed, self._directory, self._cancellation)
 
     def _note_versions(self, tables: Sequence[LandedTable]) -> None:
         by_name = {table.name: table for table in tables}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,7 +49,9 @@ class BusyStore(Store):
 
     def read(self, key: str, limit: int = 2**23) -> bytes | None:
         self._reach("read", key)
-        return super().read(key, limit)
+        body = super().read(key, limit)
+        self._reach("has read", key)
+        return body
 
     def look(self, key: str) -> ObjectState | None:
         self._reach("look", key)
@@ -138,3 +142,33 @@ def test_a_later_read_of_the_plan_wins(lake: Lake, ours: Ours, tmp_path: Path, m
         with pytest.raises(AchieveItOutdatedError, match="another export has landed there"):
             ours.land(moment, happen)
     check(lake, tmp_path, ("a", "theirs"), ("c", "before"))
+
+
+def test_a_later_read_wins_whose_rows_were_there_before_its_manifest(lake: Lake, ours: Ours, tmp_path: Path) -> None:
+    """Theirs are committed; ours look for manifests and find an old one; theirs write theirs; ours are committed.
+
+    So ours stand in the place of theirs when they learn that they are outdated, and give the place back.
+    """
+    committed, looked = Event(), Event()
+
+    def wait_for_ours() -> None:
+        committed.set()
+        assert looked.wait(60)
+
+    def land_theirs() -> None:
+        sink = lake.sink()
+        sink.store = store = BusyStore(lake.store().fs, str(lake.root))
+        store.moment, store.happens = ("look", MANIFEST), wait_for_ours
+        land(sink, tmp_path, {"a": ["theirs-1", "theirs-2"], "c": ["theirs"]}, read_at=NOW + DAY)
+
+    with ThreadPoolExecutor(1) as thread:
+        theirs = thread.submit(land_theirs)
+        assert committed.wait(60)
+
+        def let_theirs_go_on() -> None:
+            looked.set()
+            theirs.result()
+
+        with pytest.raises(AchieveItOutdatedError, match="another export has landed there"):
+            ours.land(("has read", MANIFEST), let_theirs_go_on)
+    check(lake, tmp_path, ("a", "theirs-1"), ("a", "theirs-2"), ("c", "theirs"))
