@@ -89,7 +89,7 @@ class Gate:
             result = await look()
         except Exception as error:
             if self._failures != failures:
-                pass  # another look has told it: what was asked before then says nothing of the key as it is now
+                pass  # another look has decided meanwhile: an answer to an older request says nothing about the key
             elif concerns_all(error):
                 self._failures += 1
                 pause = backoff(self._poll_interval, error, self._failures)

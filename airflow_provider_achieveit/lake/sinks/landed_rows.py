@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from airflow_provider_achieveit.lake.manifest import Manifest, TableEntry
 from airflow_provider_achieveit.lake.sinks.data_files import BATCH, PLAN, landed_schema, plan_writer, position_column
 from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile
-from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile
+from airflow_provider_achieveit.lake.table_file import ROW_GROUP, TableFile, is_written_alike
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 #: Row groups that stay in memory. Plans are read back side by side, mostly in the order in which they lie there.
@@ -92,6 +94,27 @@ class LandedRows:
                 for batch in _sorted(block, self._position).select(columns).to_batches():
                     writer.add(batch.replace_schema_metadata(None))
         return TableFile(self._table, into, rows)
+
+    def write_back_checked(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
+        """Write the rows of a plan as they were before they landed; return how they differ from its manifest, or None.
+
+        Args:
+            manifest: The plan's manifest.
+            entry: What it says of the table.
+            into: The file, which does not exist yet.
+        """
+        plan_id, label = manifest["plan_id"], manifest["snapshot"]
+        try:
+            if (count := self.count(plan_id)) != entry["rows"]:
+                return f"has {count} rows of snapshot {label}, but the manifest says {entry['rows']}"
+            digest = self.write_back(plan_id, into).sha256
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+                raise  # our own file: the disk is full
+            return f"can't be read: {type(error).__name__}: {error!s:.200}"
+        if digest != entry["sha256"] and is_written_alike(entry):
+            return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
+        return None
 
     def _with(self, plan_id: str) -> list[_Opened]:
         """Return the files that may hold a plan, opened."""

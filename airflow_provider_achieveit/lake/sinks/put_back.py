@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,39 +16,32 @@ from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileW
 from airflow_provider_achieveit.lake.sinks.landed_rows import LandedRows
 from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, LandedFile, LandedTable
 from airflow_provider_achieveit.lake.sinks.manifest_folder import is_later
-from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
-from airflow_provider_achieveit.lake.table_file import is_written_alike
+from airflow_provider_achieveit.lake.sinks.replacement import COMMITS, LONGEST_PAUSE, replace_rows
+from airflow_provider_achieveit.lake.table_file import TableFile
 
 if TYPE_CHECKING:
     from airflow_provider_achieveit.lake.sinks.table_sink import TableSink
 
 log = logging.getLogger(__name__)
 
-#: How often it is tried when others commit first.
-_COMMITS = 60
-#: The longest pause between two tries, in seconds.
-_LONGEST_PAUSE = 5.0
-
 
 def put_back(
     sink: TableSink,
-    table: LandedTable,
-    own: Manifest,
-    removed: list[list[LandedFile]],
+    manifests: Sequence[Manifest],
+    removed: Mapping[str, list[list[LandedFile]]],
     directory: Path,
     cancellation: Cancellation,
 ) -> None:
-    """Put the rows of a later read back, where commits of ours have removed them.
+    """Put the rows of later reads back, where commits of ours have removed them.
 
-    An export commits its rows before it writes its manifest. Another one, with an earlier read of the plan, that looks
-    for manifests in between sees none, commits in the place of these rows, and learns of the manifest only then. Each
-    export makes good what it has removed itself, so nobody has to.
+    An export commits its rows before it writes its manifest. Another export, with an earlier read of the plan, can look
+    for a later manifest between the two. It finds none, replaces the rows, and learns of the manifest only when it
+    writes its own. So each export that is refused puts back what its own commits have removed.
 
     Args:
-        sink: Of the table.
-        table: The table.
-        own: Our manifest, which was refused.
-        removed: The data files that each of our commits has removed from the table; grows.
+        sink: Of the tables.
+        manifests: Ours.
+        removed: For each table the data files that each of our commits has removed; the lists grow.
         directory: For the rows.
         cancellation: Ends the waiting for others.
 
@@ -56,8 +49,21 @@ def put_back(
         AchieveItContendedError: Others committed first each time.
         AchieveItStoreError: The store or the catalog refused.
     """
+    for own in manifests:
+        for name, files in removed.items():
+            _put_back(sink, sink.table(name), own, files, directory, cancellation)
+
+
+def _put_back(
+    sink: TableSink,
+    table: LandedTable,
+    own: Manifest,
+    removed: list[list[LandedFile]],
+    directory: Path,
+    cancellation: Cancellation,
+) -> None:
     plan_id, label = own["plan_id"], own["snapshot"]
-    for tries in range(1, _COMMITS + 1):
+    for tries in range(1, COMMITS + 1):
         # Looked at each time, and again after a commit: an even later read may have landed meanwhile.
         there = sink.landed_if_readable(plan_id, label)
         if there is None or not is_later(there, own):
@@ -69,13 +75,13 @@ def put_back(
         try:
             taken = replace_rows(table, label, {plan_id}, rows, directory, label_column=sink.label_column)
         except ConflictError:
-            cancellation.sleep(min(backoff(tries), _LONGEST_PAUSE))
+            cancellation.sleep(min(backoff(tries), LONGEST_PAUSE))
             continue
         if not taken and not rows:
             return
         log.info("Plan %s: the rows of a later read are back under snapshot %s of table %s", plan_id, label, table.key)
         removed.append(taken)
-    raise AchieveItContendedError(f"table {table.key} was changed by others {_COMMITS} times during a commit")
+    raise AchieveItContendedError(f"table {table.key} was changed by others {COMMITS} times while rows were put back")
 
 
 def _missing_rows(
@@ -89,11 +95,11 @@ def _missing_rows(
     if sink.is_as_described(manifest, table):
         return None
     for files in reversed(removed):
-        file = LandedRows(table, files).write_back(plan_id, directory / f"{uuid4()}.parquet")
-        if file.rows == entry["rows"] and (file.sha256 == entry["sha256"] or not is_written_alike(entry)):
+        path = directory / f"{uuid4()}.parquet"
+        if LandedRows(table, files).write_back_checked(manifest, entry, path) is None:
             with DataFileWriter(
                 directory, table, label, label_column=sink.label_column, null_lists=sink.keeps_null_lists
             ) as writer:
-                writer.add(plan_id, file)
+                writer.add(plan_id, TableFile(table, path, entry["rows"]))
                 return writer.finish()
     return None

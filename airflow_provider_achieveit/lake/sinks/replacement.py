@@ -9,6 +9,11 @@ from airflow_provider_achieveit.lake.sinks.data_files import DataFile, DataFileW
 from airflow_provider_achieveit.lake.sinks.landed_rows import rows_by_plan, rows_without
 from airflow_provider_achieveit.lake.sinks.landed_table import LandedFile, LandedTable
 
+#: How often a commit to a table is tried when others come first: a few minutes with the pauses between.
+COMMITS = 60
+#: The longest pause between two of these, in seconds. A commit takes less.
+LONGEST_PAUSE = 5.0
+
 
 def replace_rows(
     table: LandedTable,

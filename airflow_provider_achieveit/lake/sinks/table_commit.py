@@ -23,7 +23,7 @@ from airflow_provider_achieveit.lake.sinks.landed_table import ConflictError, La
 from airflow_provider_achieveit.lake.sinks.manifest_folder import refuse_older
 from airflow_provider_achieveit.lake.sinks.object_state import SwappedMeanwhileError
 from airflow_provider_achieveit.lake.sinks.put_back import put_back
-from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
+from airflow_provider_achieveit.lake.sinks.replacement import COMMITS, LONGEST_PAUSE, replace_rows
 from airflow_provider_achieveit.lake.table_file import WRITER, TableFile
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How often a commit to a table is tried when others come first: a few minutes with the pauses between.
-_COMMITS = 60
-#: The longest pause between two of these, in seconds. A commit takes less.
-_LONGEST_PAUSE = 5.0
 #: How often everything is landed again when another export of the same snapshot comes in between.
 _TRIES = 4
 
@@ -111,7 +107,7 @@ class TableCommit(Commit):
         try:
             return self._land(added)
         except (AchieveItOutdatedError, AchieveItContendedError):
-            self._give_back()
+            put_back(self._sink, self._manifests, self._removed, self._directory, self._cancellation)
             raise
 
     def _land(self, added: dict[str, list[DataFile]]) -> list[Manifest]:
@@ -174,26 +170,20 @@ class TableCommit(Commit):
         """Replace the rows of the plans under the label in one commit, based on the state that is loaded."""
         self._cancellation.check()
         label, directory = self._label(), self._directory
-        for tries in range(1, _COMMITS + 1):
+        for tries in range(1, COMMITS + 1):
             try:
                 removed = replace_rows(
                     table, label, self._plans, added, directory, label_column=self._sink.label_column
                 )
             except ConflictError as conflict:
                 log.info("Table %s: somebody else has committed meanwhile (%s)", table.key, conflict)
-                self._cancellation.sleep(min(backoff(tries), _LONGEST_PAUSE))
+                self._cancellation.sleep(min(backoff(tries), LONGEST_PAUSE))
                 table.load()
                 self._refuse_older()
             else:
                 self._removed.setdefault(table.name, []).append(removed)
                 return
-        raise AchieveItContendedError(f"table {table.key} was changed by others {_COMMITS} times during a commit")
-
-    def _give_back(self) -> None:
-        """Put back what our commits have removed of later reads, whose rows were there before their manifests."""
-        for own in self._manifests:
-            for name, removed in self._removed.items():
-                put_back(self._sink, self._sink.table(name), own, removed, self._directory, self._cancellation)
+        raise AchieveItContendedError(f"table {table.key} was changed by others {COMMITS} times during a commit")
 
     def _note_versions(self, tables: Sequence[LandedTable]) -> None:
         by_name = {table.name: table for table in tables}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +25,6 @@ from airflow_provider_achieveit.lake.sinks.object_state import ObjectState
 from airflow_provider_achieveit.lake.sinks.objects import Store
 from airflow_provider_achieveit.lake.sinks.replacement import replace_rows
 from airflow_provider_achieveit.lake.sinks.table_commit import TableCommit
-from airflow_provider_achieveit.lake.table_file import is_written_alike
 from airflow_provider_achieveit.lake.tables.declared import SCHEMAS
 
 #: How often rows are removed when others commit to the table first.
@@ -152,21 +150,8 @@ class TableSink(Sink):
         return self._write_back(manifest, entry, into)
 
     def _write_back(self, manifest: Manifest, entry: TableEntry, into: Path) -> str | None:
-        plan_id, label, name = manifest["plan_id"], manifest["snapshot"], entry["table"]
-        rows = self._rows(name, label)
-        if rows is None:
-            return "is not there"
-        try:
-            if (count := rows.count(plan_id)) != entry["rows"]:
-                return f"has {count} rows of snapshot {label}, but the manifest says {entry['rows']}"
-            digest = rows.write_back(plan_id, into).sha256
-        except (OSError, pa.ArrowException) as error:
-            if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
-                raise  # our own file: the disk is full
-            return f"can't be read: {type(error).__name__}: {error!s:.200}"
-        if digest != entry["sha256"] and is_written_alike(entry):
-            return f"gives a file with the SHA-256 {digest}, but the manifest says {entry['sha256']}"
-        return None
+        rows = self._rows(entry["table"], manifest["snapshot"])
+        return "is not there" if rows is None else rows.write_back_checked(manifest, entry, into)
 
 
 def _rows_by_plan(file: LandedFile) -> Counter[str]:
