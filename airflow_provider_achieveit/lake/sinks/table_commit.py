@@ -231,6 +231,9 @@ class TableCommit(Commit):
             table = self._sink.table(name)
             if table.load():
                 self._replace(table, [])
+                # A later read may have landed since our manifests were written, and have put rows into that table.
+                taken = {name: self._removed[name]}
+                put_back(self._sink, self._manifests, taken, self._directory, self._cancellation)
 
     def _is_settled(self, table: LandedTable, added: Sequence[DataFile]) -> bool:
         """Look whether the rows in the table are those of the manifests that are there."""

@@ -172,3 +172,15 @@ def test_a_later_read_wins_whose_rows_were_there_before_its_manifest(lake: Lake,
         with pytest.raises(AchieveItOutdatedError, match="another export has landed there"):
             ours.land(("has read", MANIFEST), let_theirs_go_on)
     check(lake, tmp_path, ("a", "theirs-1"), ("a", "theirs-2"), ("c", "theirs"))
+
+
+def test_a_later_read_keeps_a_table_that_ours_does_not_have(lake: Lake, ours: Ours, tmp_path: Path) -> None:
+    """Ours removes the rows of an earlier read from it, and theirs have landed there just before."""
+    member = {"plan_id": "a", "item_id": "1", "position": 0, "id": "m", "name": "M", "type": "User"}
+    derived = {"a": {"plan_item_members": [member, member]}}
+    land(lake.sink(), tmp_path, {"a": ["before"]}, read_at=BEGINNING + DAY, derived=derived)
+    ours.land(
+        ("swap", LATEST), lambda: land(lake.sink(), tmp_path, {"a": ["theirs"]}, read_at=NOW + DAY, derived=derived)
+    )
+    assert lake.table("plan_item_members").num_rows == 2
+    check(lake, tmp_path, ("a", "theirs"), ("c", "before"))
